@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numeric contract as plain data: what the hardware and the golden model are both built from.
+
+Everything here is an integer, immutable and checked. Nothing here computes a neuron: `hdl.neuron`
+and `sim.golden` each implement `docs/numeric-contract.md` on their own and must agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+__all__ = [
+    "Compare",
+    "CoreParams",
+    "LayerParams",
+    "NeuronParams",
+    "ParamError",
+    "Reset",
+    "ResetTime",
+    "Rounding",
+    "SynapseParams",
+]
+
+Rounding = Literal["floor", "nearest", "toward-zero"]
+"""How the leak product is shifted down: see `NeuronParams.leak_rounding`."""
+
+Compare = Literal["gt", "ge"]
+"""`gt`: a neuron spikes when membrane > threshold; `ge`: when membrane >= threshold."""
+
+Reset = Literal["subtract", "zero", "value", "none"]
+"""What a spike does to the membrane; `none` is for integrators, which never spike."""
+
+ResetTime = Literal["same", "next-before-leak", "next-after-leak"]
+"""When a reset acts: in the step of its spike, or in the next step, before or after the leak."""
+
+MAX_MEMBRANE_WIDTH = 40
+MAX_WEIGHT_WIDTH = 8
+MAX_NEURONS = 1 << 16
+
+
+class ParamError(ValueError):
+    """A parameter outside its legal range; the message names field, value, limit and cure."""
+
+
+def _require(condition: bool, field: str, value: object, limit: str, cure: str = "") -> None:
+    if not condition:
+        raise ParamError(f"{field} = {value!r}: must be {limit}" + (f"; {cure}" if cure else ""))
+
+
+def _fits(value: int, width: int) -> bool:
+    return -(1 << (width - 1)) <= value < (1 << (width - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynapseParams:
+    """A dense connection: `n_out` x `n_in` signed weights, all-to-all."""
+
+    n_in: int
+    """Sources, 1 to 65,536: the addresses that an incoming event may carry."""
+    n_out: int
+    """Targets, 1 to 65,536: the fan-out of each event."""
+    weight_width: int
+    """Bits of a stored weight, 1 to 8 two's complement (1: the weights are 0 and -1)."""
+    acc_min: int
+    """Smallest sum that one step's events can reach, in any order: weight LSBs, <= 0."""
+    acc_max: int
+    """Largest sum that one step's events can reach, in any order: weight LSBs, >= 0."""
+
+    def __post_init__(self) -> None:
+        for field in ("n_in", "n_out"):
+            value = getattr(self, field)
+            _require(1 <= value <= MAX_NEURONS, f"SynapseParams.{field}", value, "1 to 65536")
+        _require(
+            1 <= self.weight_width <= MAX_WEIGHT_WIDTH,
+            "SynapseParams.weight_width", self.weight_width, "1 to 8 bits",
+        )  # fmt: skip
+        _require(self.acc_min <= 0, "SynapseParams.acc_min", self.acc_min, "<= 0")
+        _require(self.acc_max >= 0, "SynapseParams.acc_max", self.acc_max, ">= 0")
+
+    @property
+    def acc_width(self) -> int:
+        """Bits of the signed running sum: a whole step never overflows it."""
+        width = max((-self.acc_min - 1).bit_length(), self.acc_max.bit_length()) + 1
+        # An adder narrower than the weight it adds would drop the weight's sign.
+        return max(width, self.weight_width + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronParams:
+    """One population's update in integers; the formulas are in `docs/numeric-contract.md`.
+
+    A field typed `tuple[int, ...]` holds one value for all neurons, or one a neuron.
+    Membranes, thresholds, biases and reset values are in membrane LSBs; one weight LSB is
+    `2**fraction_bits` membrane LSBs.
+    """
+
+    n: int
+    """Neurons in the population."""
+    spiking: bool = True
+    """False: a leaky integrator (NIR's LI): never spikes, puts out its membrane each step."""
+    fraction_bits: int
+    """Bits of the membrane below one weight LSB, 0 to 24."""
+    membrane_width: int
+    """Bits of the stored signed membrane, 2 to 40."""
+    saturate: bool = False
+    """True: the stored membrane is clamped to `membrane_width` at the end of the update. False:
+    a bound proves that it always fits."""
+    leak_num: tuple[int, ...] = (1,)
+    """Leak = leak_num / 2**leak_shift, 0 to 1 inclusive: what the membrane keeps each step."""
+    leak_shift: int = 0
+    """0 to 20."""
+    leak_rounding: Rounding = "floor"
+    """`floor`: (v*num) >> shift. `nearest`: (v*num + half) >> shift, half = 2**(shift-1) (0 for
+    shift 0): ties go up. `toward-zero`: sign(v) * ((|v|*num) >> shift)."""
+    threshold: tuple[int, ...] = (1,)
+    """>= 1."""
+    bias: tuple[int, ...] = (0,)
+    """Added once a step, every step, after the leak."""
+    v_init: tuple[int, ...] = (0,)
+    """Membrane before a sample's first step."""
+    v_reset: tuple[int, ...] = (0,)
+    """Membrane after a reset of kind `value`."""
+    v_min: tuple[int, ...] | None = None
+    """Lower clamp of the membrane at the end of the update; None: no clamp."""
+    compare: Compare = "gt"
+    reset: Reset = "subtract"
+    reset_time: ResetTime = "same"
+    reset_correction: bool = False
+    """snnTorch's `reset_delay=False`: with a `next-...` reset time, (s - r) resets more are applied
+    at the end of the step, s this step's spike and r the reset that acted in it."""
+    output_lag: bool = False
+    """True: the output of a step is the comparison of the membrane *before* it (spyx)."""
+    count_width: int = 1
+    """Bits of the spike count of one step: 1 for single spikes, up to 8 for multi-spike neurons,
+    which spike as often as the threshold goes into the membrane, at most 2**count_width - 1."""
+
+    def __post_init__(self) -> None:
+        req = _require
+        req(1 <= self.n <= MAX_NEURONS, "NeuronParams.n", self.n, "1 to 65536")
+        req(0 <= self.fraction_bits <= 24, "NeuronParams.fraction_bits", self.fraction_bits, "0 to 24")
+        req(2 <= self.membrane_width <= MAX_MEMBRANE_WIDTH, "NeuronParams.membrane_width",
+            self.membrane_width, "2 to 40 bits", "use fewer fraction bits or a clamp")  # fmt: skip
+        req(0 <= self.leak_shift <= 20, "NeuronParams.leak_shift", self.leak_shift, "0 to 20")
+        for name, kinds in (("leak_rounding", Rounding), ("compare", Compare), ("reset", Reset),
+                            ("reset_time", ResetTime)):  # fmt: skip
+            choices = get_args(kinds)
+            req(getattr(self, name) in choices, f"NeuronParams.{name}", getattr(self, name),
+                "one of " + ", ".join(choices))  # fmt: skip
+        for name in ("leak_num", "threshold", "bias", "v_init", "v_reset", "v_min"):
+            values = getattr(self, name)
+            if values is not None:
+                req(len(values) in (1, self.n), f"len(NeuronParams.{name})", len(values),
+                    f"1 (shared) or {self.n} (one a neuron)")  # fmt: skip
+        top = 1 << self.leak_shift
+        req(all(0 <= k <= top for k in self.leak_num), "NeuronParams.leak_num", self.leak_num,
+            f"0 to 2**leak_shift = {top}")  # fmt: skip
+        req(self.spiking == (self.reset != "none"), "NeuronParams.reset", self.reset,
+            "'none' for an integrator and only for one")  # fmt: skip
+        if self.spiking:
+            req(all(t >= 1 for t in self.threshold), "NeuronParams.threshold",
+                min(self.threshold), ">= 1 membrane LSB", "use more fraction bits")  # fmt: skip
+        for name in ("v_init", "v_reset", "v_min"):
+            for value in getattr(self, name) or ():
+                req(_fits(value, self.membrane_width), f"NeuronParams.{name}", value,
+                    f"a signed {self.membrane_width}-bit number", "widen the membrane")  # fmt: skip
+        req(not self.reset_correction or self.reset_time != "same",
+            "NeuronParams.reset_correction", True, "False when reset_time is 'same'")  # fmt: skip
+        req(not self.reset_correction or self.reset != "value",
+            "NeuronParams.reset_correction", True, "False when reset is 'value'")  # fmt: skip
+        req(1 <= self.count_width <= 8, "NeuronParams.count_width", self.count_width, "1 to 8")
+        req(self.count_width == 1 or (self.reset_time == "same" and not self.output_lag
+            and self.spiking), "NeuronParams.count_width", self.count_width,
+            "1 unless reset_time is 'same' and output_lag is False")  # fmt: skip
+
+    @property
+    def max_count(self) -> int:
+        """Spikes that one neuron may fire in one step."""
+        return (1 << self.count_width) - 1 if self.spiking else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerParams:
+    """A projection and the population it drives, on `lanes` parallel lanes.
+
+    Neuron `g * lanes + l` lives on lane `l` in group `g`.
+    """
+
+    name: str
+    synapse: SynapseParams
+    neuron: NeuronParams
+    lanes: int
+    """Accumulators and neuron datapaths that work in parallel: 1 to fan-out."""
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.lanes <= self.neuron.n, f"layer {self.name!r}: lanes", self.lanes,
+                 f"1 to the fan-out, {self.neuron.n}")  # fmt: skip
+        _require(self.synapse.n_out == self.neuron.n, f"layer {self.name!r}: synapse.n_out",
+                 self.synapse.n_out, f"the population's size, {self.neuron.n}")  # fmt: skip
+
+    @property
+    def groups(self) -> int:
+        """Cycles that one event, or one pass of neuron updates, takes: ceil(fan-out / lanes)."""
+        return -(-self.neuron.n // self.lanes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreParams:
+    """A feed-forward chain of layers between one input stream and one output stream."""
+
+    layers: tuple[LayerParams, ...]
+    input_max: int = 1
+    """Most events that one input address may receive in one step."""
+
+    def __post_init__(self) -> None:
+        _require(len(self.layers) >= 1, "CoreParams.layers", 0, "at least one layer")
+        _require(1 <= self.input_max <= 32767, "CoreParams.input_max", self.input_max, "1 to 32767")
+        for a, b in zip(self.layers, self.layers[1:], strict=False):
+            _require(a.neuron.n == b.synapse.n_in, f"layer {b.name!r}: synapse.n_in",
+                     b.synapse.n_in, f"the size of layer {a.name!r}, {a.neuron.n}")  # fmt: skip
+            _require(a.neuron.spiking, f"layer {a.name!r}: spiking", False,
+                     "True: only the last layer may be an integrator")  # fmt: skip
+
+    @property
+    def n_inputs(self) -> int:
+        return self.layers[0].synapse.n_in
+
+    @property
+    def n_outputs(self) -> int:
+        return self.layers[-1].neuron.n
+
+    @property
+    def output_width(self) -> int:
+        """Payload bits of an output event: 0 for spikes, the membrane's width for an integrator."""
+        last = self.layers[-1].neuron
+        return 0 if last.spiking else last.membrane_width
