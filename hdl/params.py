@@ -138,7 +138,12 @@ class NeuronParams:
     def __post_init__(self) -> None:
         req = _require
         req(1 <= self.n <= MAX_NEURONS, "NeuronParams.n", self.n, "1 to 65536")
-        req(0 <= self.fraction_bits <= 24, "NeuronParams.fraction_bits", self.fraction_bits, "0 to 24")
+        req(
+            0 <= self.fraction_bits <= 24,
+            "NeuronParams.fraction_bits",
+            self.fraction_bits,
+            "0 to 24",
+        )
         req(2 <= self.membrane_width <= MAX_MEMBRANE_WIDTH, "NeuronParams.membrane_width",
             self.membrane_width, "2 to 40 bits", "use fewer fraction bits or a clamp")  # fmt: skip
         req(0 <= self.leak_shift <= 20, "NeuronParams.leak_shift", self.leak_shift, "0 to 20")

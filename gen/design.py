@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A design directory: what `compile` writes and every later step reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikefab.gen.errors import InputError
+from spikefab.gen.qnetwork import QNetwork
+
+__all__ = ["FORMAT", "Design"]
+
+FORMAT = 1
+"""Version of the directory's layout and of `manifest.json`."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design directory on disk."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Design:
+        """Reads `manifest.json`; raises `InputError` where the folder is not a design."""
+        path = Path(path)
+        file = path / "manifest.json"
+        if not file.is_file():
+            raise InputError(f"{path}: not a design directory (no manifest.json); make one with "
+                             f"`spikefab compile NET --board B -o {path}`")  # fmt: skip
+        try:
+            manifest = json.loads(file.read_text())
+        except ValueError as error:
+            raise InputError(f"{file}: damaged ({error}); compile the design again") from None
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise InputError(f"{file}: format {manifest.get('format') if isinstance(manifest, dict) else None!r}"
+                             f", this version reads {FORMAT}; compile the design again")  # fmt: skip
+        return cls(path, manifest)
+
+    @property
+    def verilog(self) -> Path:
+        """The design's one Verilog file."""
+        return self.path / "design.v"
+
+    @property
+    def build(self) -> Path:
+        """Where tools put their outputs and logs; may be deleted at any time."""
+        return self.path / "build"
+
+    def qnetwork(self) -> QNetwork:
+        """The integer network."""
+        return QNetwork.load(self.path / "network.npz")
