@@ -36,9 +36,11 @@ class Design:
             manifest = json.loads(file.read_text())
         except ValueError as error:
             raise InputError(f"{file}: damaged ({error}); compile the design again") from None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise InputError(f"{file}: format {manifest.get('format') if isinstance(manifest, dict) else None!r}"
-                             f", this version reads {FORMAT}; compile the design again")  # fmt: skip
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found != FORMAT:
+            raise InputError(
+                f"{file}: format {found!r}, this version reads {FORMAT}; compile the design again"
+            )
         return cls(path, manifest)
 
     @property

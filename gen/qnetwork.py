@@ -26,7 +26,8 @@ class QLayer:
     neuron: NeuronParams
     scale: np.ndarray
     """Float value of one weight LSB, float64 (1,) for the layer or (n_out,) a channel. One
-    membrane LSB is ``scale / 2**neuron.fraction_bits``. For reports only: nothing computes with it."""
+    membrane LSB is ``scale / 2**neuron.fraction_bits``. Nothing computes with it: it is
+    for reports."""
     weight_exact: bool = False
     """True: every weight is an integer multiple of its scale; nothing was rounded."""
     ternary: bool = False
