@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples from `.npz` files, checked against the network that is to take them."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from spikefab.gen.errors import InputError
+
+__all__ = ["check_counts", "load_samples"]
+
+
+def load_samples(
+    path: str | Path, input_shape: tuple[int, ...], input_max: int | None, steps: int | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads `x` (samples, steps, *input_shape) and, where given, `y` (samples,) from `.npz`.
+
+    Raises `InputError` where the file, a shape or a value is not what the network takes.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            if isinstance(data, np.ndarray) or "x" not in data.files:
+                names = "one bare array" if isinstance(data, np.ndarray) else sorted(data.files)
+                raise InputError(
+                    f"{path}: no array 'x' (found {names}); save it with "
+                    "numpy.savez(file, x=events, y=labels)"
+                )
+            x = data["x"]
+            y = data["y"] if "y" in data.files else None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: not a readable .npz file ({error})") from None
+    x = check_counts(x, input_shape, input_max, steps, where=str(path))
+    if y is not None and y.shape != (len(x),):
+        raise InputError(
+            f"{path}: y has shape {y.shape}; labels are one integer a sample, ({len(x)},)"
+        )
+    if y is not None and not np.issubdtype(y.dtype, np.integer):
+        raise InputError(f"{path}: y has type {y.dtype}; labels are integers")
+    return x, y
+
+
+def check_counts(
+    x: np.ndarray,
+    input_shape: tuple[int, ...],
+    input_max: int | None,
+    steps: int | None = None,
+    where: str = "x",
+) -> np.ndarray:
+    """`x` as integers (samples, steps, *input_shape), or an `InputError` that says what is wrong.
+
+    `input_max`: most events an input may receive in a step (None: any). `steps`: most steps.
+    """
+    x = np.asarray(x)
+    shape = "(samples, steps, " + ", ".join(map(str, input_shape)) + ")"
+    if x.ndim != 2 + len(input_shape) or x.shape[2:] != tuple(input_shape):
+        raise InputError(f"{where}: x has shape {x.shape}; the network takes {shape}")
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        raise InputError(f"{where}: x has shape {x.shape}; it needs at least one sample and step")
+    if x.dtype == bool:
+        x = x.view(np.uint8)
+    if not np.issubdtype(x.dtype, np.integer):
+        if not np.issubdtype(x.dtype, np.floating):
+            raise InputError(f"{where}: x has type {x.dtype}; event counts are integers")
+        if not np.isfinite(x).all() or (x != np.rint(x)).any():
+            raise InputError(
+                f"{where}: x has values that are not whole numbers; events are counts: encode "
+                "the data into spikes first"
+            )
+        x = x.astype(np.int32)
+    if steps is not None and x.shape[1] > steps:
+        raise InputError(
+            f"{where}: {x.shape[1]} steps a sample; the membranes of this design are proven for "
+            f"at most {steps}; compile with --steps {x.shape[1]}"
+        )
+    lowest, highest = int(x.min()), int(x.max())
+    if lowest < 0:
+        raise InputError(f"{where}: x holds {lowest}; an event count is 0 or more")
+    if input_max is not None and highest > input_max:
+        raise InputError(
+            f"{where}: x holds {highest} events for one input in one step; this design takes at "
+            f"most {input_max}; compile with --data, or --input-max {highest}"
+        )
+    return x
