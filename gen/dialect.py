@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a framework's time step does that the graph does not say: the dialect.
+
+A graph gives continuous equations. The spikes depend on how a framework turns them into steps.
+Every such choice is one field here, so that nothing about a network's arithmetic is hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any, Literal, get_args
+
+from spikefab.gen.errors import InputError
+
+__all__ = ["ALIASES", "CHOICES", "FIELDS", "PRESETS", "Dialect", "parse_dialect"]
+
+Decay = Literal["euler", "exp", "round12"]
+InputGain = Literal["one", "dt/tau", "r*dt/tau"]
+SynapseOrder = Literal["decay-add-use", "add-use-decay", "add-decay-use"]
+Compare = Literal["gt", "ge"]
+Reset = Literal["subtract", "zero", "value"]
+ResetTime = Literal["same", "next-before-leak", "next-after-leak"]
+State = Literal["clear", "carry"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """One framework's discretisation, as plain values.
+
+    Presets are in `PRESETS`; `parse_dialect` reads the command line's spelling, `str()` writes it.
+    """
+
+    decay: Decay
+    """What the membrane keeps in a step. `euler`: 1 - dt/tau. `exp`: exp(-dt/tau). `round12`:
+    1 - round(4096*dt/tau)/4096, shifted towards zero (lava-dl)."""
+    input_gain: InputGain
+    """Factor on the input current. `one`: 1. `dt/tau`: the node's r is ignored. `r*dt/tau`: the
+    literal equation; 1 for graphs whose r is tau/dt. An IF node has no tau: 1, or r*dt."""
+    synapse_order: SynapseOrder
+    """Order of a synaptic current's update (CubaLIF only): it decays, the input is added, the
+    membrane uses it."""
+    compare: Compare
+    """`gt`: a spike when membrane > threshold. `ge`: when membrane >= threshold."""
+    reset: Reset
+    """`subtract`: minus the threshold. `zero`: to 0. `value`: to `v_reset`."""
+    reset_time: ResetTime
+    """`same`: in the step of the spike. `next-before-leak`: in the next step, on the old membrane.
+    `next-after-leak`: in the next step, on the leaked membrane; that step's input is kept."""
+    reset_delay: bool
+    """snnTorch's argument. false, with a `next-…` reset time: (s - r) resets more at the end of a
+    step, s this step's spike and r the reset that acted in it. No effect with `same`."""
+    v_reset: float | Literal["graph"]
+    """Membrane after a reset of kind `value`: the node's own v_reset (`graph`), or a number."""
+    v_min: float | Literal["none", "-threshold"]
+    """Lower clamp of the membrane at the end of the step."""
+    multi_spike: bool
+    """true: a neuron spikes as often in a step as its threshold goes into the membrane."""
+    output_lag: bool
+    """true: the output of a step is the comparison of the membrane before it (spyx)."""
+    decay_input: bool | Literal["none"]
+    """SpikingJelly's argument. true: the input is divided by tau, in steps, together with the
+    leak. false: it is added after the leak. `none`: only `input_gain` scales it."""
+    norm_input: bool
+    """sinabs' argument. true: the input is multiplied by (1 - decay). IF nodes have none."""
+    bias_at_t0: bool | Literal["never"]
+    """Whether the bias of a *recurrent* connection acts in the first step, when no spike has been
+    fed back yet; `never`: it is dropped. A feed-forward bias acts in every step."""
+    state: State
+    """`clear`: membranes return to their initial values after each sample. `carry`: they stay."""
+    preset: str = field(default="", compare=False)
+    """The preset that this dialect started from, for the default of dt; no choice by itself."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"dialect field {name}: {getattr(self, name)!r} is not one of {_choices_text(name)}"
+            for name in FIELDS
+            if not _is_legal(name, getattr(self, name))
+        ]
+        if problems:
+            raise InputError(problems)
+        if self.reset_time != "same":
+            if not self.reset_delay and self.reset == "value":
+                problems.append(
+                    "dialect field reset_delay: false needs reset=subtract or reset=zero "
+                    "with a delayed reset_time"
+                )
+            if self.multi_spike:
+                problems.append("dialect field multi_spike: true needs reset_time=same")
+        if self.multi_spike and self.output_lag:
+            problems.append("dialect field multi_spike: true needs output_lag=false")
+        if self.decay_input != "none" and self.input_gain != "one":
+            problems.append(
+                f"dialect field decay_input: {_spell(self.decay_input)} needs input_gain=one, "
+                f"not {self.input_gain}; set one of the two to scale the input"
+            )
+        if self.norm_input and (self.decay_input is True or self.input_gain != "one"):
+            problems.append(
+                "dialect field norm_input: true needs input_gain=one and no decay_input=true; "
+                "set one of them to scale the input"
+            )
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def reset_correction(self) -> bool:
+        """Whether snnTorch's (s - r) rule applies: a delayed reset with reset_delay=false."""
+        return self.reset_time != "same" and not self.reset_delay
+
+    @property
+    def default_dt(self) -> float:
+        """Seconds a step where the user gives none (1: the graph's tau counts steps)."""
+        return _DEFAULT_DT[self.preset or self._nearest(list(PRESETS))]
+
+    def overrides(self, preset: str) -> dict[str, Any]:
+        """The fields in which this dialect differs from a preset."""
+        base = PRESETS[preset]
+        return {n: getattr(self, n) for n in FIELDS if getattr(self, n) != getattr(base, n)}
+
+    def _nearest(self, names: list[str]) -> str:
+        return min(names, key=lambda name: (len(self.overrides(name)), name != self.preset))
+
+    def __str__(self) -> str:
+        """The shortest spelling on the command line; reading it back gives the same dialect."""
+        dt = self.default_dt
+        preset = self._nearest([name for name in PRESETS if _DEFAULT_DT[name] == dt])
+        changed = self.overrides(preset)
+        return ",".join([preset, *(f"{n}={_spell(v)}" for n, v in changed.items())])
+
+
+FIELDS: tuple[str, ...] = tuple(f.name for f in fields(Dialect) if f.name != "preset")
+"""Names of the fields, in order."""
+
+_BOOL: tuple[Any, ...] = (True, False)
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "decay": get_args(Decay),
+    "input_gain": get_args(InputGain),
+    "synapse_order": get_args(SynapseOrder),
+    "compare": get_args(Compare),
+    "reset": get_args(Reset),
+    "reset_time": get_args(ResetTime),
+    "reset_delay": _BOOL,
+    "v_reset": ("graph", float),
+    "v_min": ("none", "-threshold", float),
+    "multi_spike": _BOOL,
+    "output_lag": _BOOL,
+    "decay_input": (*_BOOL, "none"),
+    "norm_input": _BOOL,
+    "bias_at_t0": (*_BOOL, "never"),
+    "state": get_args(State),
+}
+"""Legal values of each field; `float` stands for any number."""
+
+
+def _is_legal(name: str, value: object) -> bool:
+    if any(value is choice or (isinstance(value, str) and value == choice)
+           for choice in CHOICES[name]):  # fmt: skip
+        return True
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float in CHOICES[name] and number and isfinite(value)  # type: ignore[arg-type]
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _choices_text(name: str) -> str:
+    return ", ".join("a number" if c is float else _spell(c) for c in CHOICES[name])
+
+
+_NIR_LITERAL = Dialect(
+    decay="euler",
+    input_gain="r*dt/tau",
+    synapse_order="decay-add-use",
+    compare="gt",
+    reset="value",
+    reset_time="same",
+    reset_delay=True,
+    v_reset="graph",
+    v_min="none",
+    multi_spike=False,
+    output_lag=False,
+    decay_input="none",
+    norm_input=False,
+    bias_at_t0=True,
+    state="clear",
+    preset="nir-literal",
+)
+
+PRESETS: dict[str, Dialect] = {
+    "nir-literal": _NIR_LITERAL,
+    "snntorch-subtract": replace(
+        _NIR_LITERAL, reset="subtract", reset_time="next-after-leak", preset="snntorch-subtract"
+    ),
+    "snntorch-zero": replace(
+        _NIR_LITERAL, reset="zero", reset_time="next-before-leak", preset="snntorch-zero"
+    ),
+    "norse": replace(
+        _NIR_LITERAL,
+        input_gain="dt/tau",
+        synapse_order="add-use-decay",
+        bias_at_t0=False,
+        preset="norse",
+    ),
+    "sinabs": replace(
+        _NIR_LITERAL,
+        decay="exp",
+        input_gain="one",
+        synapse_order="add-decay-use",
+        compare="ge",
+        reset="subtract",
+        multi_spike=True,
+        norm_input=True,
+        preset="sinabs",
+    ),
+    "spikingjelly": replace(
+        _NIR_LITERAL, input_gain="one", compare="ge", decay_input=True, preset="spikingjelly"
+    ),
+    "rockpool": replace(
+        _NIR_LITERAL,
+        decay="exp",
+        input_gain="one",
+        synapse_order="add-decay-use",
+        compare="ge",
+        reset="subtract",
+        multi_spike=True,
+        state="carry",
+        preset="rockpool",
+    ),
+    "spyx": replace(
+        _NIR_LITERAL,
+        input_gain="one",
+        reset="subtract",
+        reset_time="next-after-leak",
+        output_lag=True,
+        preset="spyx",
+    ),
+    "lava-dl": replace(
+        _NIR_LITERAL,
+        decay="round12",
+        input_gain="one",
+        reset="zero",
+        bias_at_t0="never",
+        preset="lava-dl",
+    ),
+}
+"""Each framework's defaults, as values of the same fields."""
+
+ALIASES: dict[str, str] = {
+    "snntorch": "snntorch-subtract",
+    "nir": "nir-literal",
+    "lava": "lava-dl",
+}
+"""Bare framework names. `norse`, `sinabs`, `spikingjelly`, `rockpool` and `spyx` are presets."""
+
+_DEFAULT_DT: dict[str, float] = {
+    "nir-literal": 1e-4,
+    "snntorch-subtract": 1e-4,
+    "snntorch-zero": 1e-4,
+    "norse": 1e-3,
+    "sinabs": 1.0,
+    "spikingjelly": 1e-4,
+    "rockpool": 1e-3,
+    "spyx": 1.0,
+    "lava-dl": 1e-4,
+}
+
+
+def _parse_value(name: str, text: str) -> Any:
+    """The value that `text` spells for a field; raises ValueError where it is none."""
+    for choice in CHOICES[name]:
+        if choice is not float and text.lower() == _spell(choice):
+            return choice
+    if float in CHOICES[name]:
+        value = float(text)
+        if isfinite(value):
+            return value
+    raise ValueError(text)
+
+
+def _suggest(word: str, words: list[str]) -> str:
+    close = get_close_matches(word, words, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def parse_dialect(text: str) -> Dialect:
+    """Reads `PRESET[,field=value…]`, the spelling of the command line and of configs.
+
+    Raises `InputError` with every problem found; each lists the choices.
+    """
+    head, *settings = [part.strip() for part in text.split(",")]
+    names = [*PRESETS, *ALIASES]
+    problems: list[str] = []
+    preset = ALIASES.get(head.lower(), head.lower())
+    if preset not in PRESETS:
+        problems.append(
+            f"dialect {text!r}: {head!r} is not a preset{_suggest(head, names)}; "
+            f"the presets are {', '.join(PRESETS)}"
+        )
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals:
+            problems.append(f"dialect {text!r}: {setting!r} is not of the form field=value")
+        elif name not in FIELDS:
+            problems.append(
+                f"dialect {text!r}: {name!r} is not a field{_suggest(name, list(FIELDS))}; "
+                f"the fields are {', '.join(FIELDS)}"
+            )
+        elif name in changes:
+            problems.append(f"dialect {text!r}: field {name} is given twice")
+        else:
+            try:
+                changes[name] = _parse_value(name, value)
+            except ValueError:
+                problems.append(
+                    f"dialect {text!r}: {name} = {value!r} is not one of {_choices_text(name)}"
+                )
+    if problems:
+        raise InputError(problems)
+    return replace(PRESETS[preset], **changes)
