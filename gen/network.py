@@ -105,7 +105,8 @@ class Network:
         for projection in self.projections:
             by_source.setdefault(projection.source, []).append(projection)
         populations = {p.name: p for p in self.populations}
-        here, out = self.input_name, []
+        here = self.input_name
+        out: list[tuple[Projection, Population]] = []
         while here in by_source:
             if len(by_source[here]) > 1 or len(out) > len(self.projections):
                 raise InputError(f"node {here!r}: only sequential networks can be mapped so far")
