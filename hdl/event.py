@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.utils import ceil_log2
 
-__all__ = ["EventLayout", "EventSignature"]
+__all__ = ["EventLayout", "EventSignature", "event_stream"]
 
 
 class EventLayout(data.StructLayout):
@@ -25,11 +26,9 @@ class EventLayout(data.StructLayout):
     """
 
     def __init__(self, n_addresses: int, payload_width: int = 0):
-        from amaranth.hdl import signed, unsigned
-
         self.n_addresses = n_addresses
         self.payload_width = payload_width
-        members = {
+        members: dict[str, Shape] = {
             "token": unsigned(1),
             "last": unsigned(1),
             "address": unsigned(max(1, ceil_log2(n_addresses))),
@@ -39,8 +38,9 @@ class EventLayout(data.StructLayout):
         super().__init__(members)
 
 
-class EventSignature(stream.Signature):
+def event_stream(n_addresses: int, payload_width: int = 0) -> stream.Signature:
     """A stream whose payload is an `EventLayout`."""
+    return stream.Signature(EventLayout(n_addresses, payload_width))
 
-    def __init__(self, n_addresses: int, payload_width: int = 0):
-        super().__init__(EventLayout(n_addresses, payload_width))
+
+EventSignature = event_stream

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The spiking core: a chain of layers between one event stream and another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from spikefab.hdl.accumulate import AccumulateEngine
+from spikefab.hdl.event import event_stream
+from spikefab.hdl.neuron import NeuronArray
+from spikefab.hdl.params import CoreParams, LayerParams
+from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
+
+__all__ = ["Layer", "SpikingCore"]
+
+Weights = Sequence[Sequence[int]]
+
+
+class Layer(wiring.Component):
+    """Accumulate engine, neuron array and serialiser of one population.
+
+    Members
+    -------
+    i : in stream, EventLayout(n_in)
+    o : out stream, EventLayout(n), with the membrane as payload for an integrator
+    """
+
+    def __init__(self, params: LayerParams, weights: Weights):
+        self.params, self.weights = params, weights
+        neuron = params.neuron
+        payload = 0 if neuron.spiking else neuron.membrane_width
+        super().__init__(
+            {
+                "i": In(event_stream(params.synapse.n_in)),
+                "o": Out(event_stream(neuron.n, payload)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        serialiser = SpikeSerialiser if self.params.neuron.spiking else MembraneSerialiser
+        m.submodules.engine = engine = AccumulateEngine(self.params, self.weights)
+        m.submodules.neurons = neurons = NeuronArray(self.params)
+        m.submodules.serialiser = out = serialiser(self.params)
+        wiring.connect(m, wiring.flipped(self.i), engine.i)
+        wiring.connect(m, engine.start, neurons.start)
+        wiring.connect(m, engine.o, neurons.i)
+        wiring.connect(m, neurons.reserve, out.reserve)
+        wiring.connect(m, neurons.o, out.i)
+        wiring.connect(m, out.o, wiring.flipped(self.o))
+        return m
+
+
+class SpikingCore(wiring.Component):
+    """A feed-forward network: `layer0`, `layer1`, … in a chain.
+
+    Members
+    -------
+    i : in stream, EventLayout(n_inputs)
+        A step is its events in any order, at most `input_max` an address, then a token; the
+        token of a sample's last step has `last` set.
+    o : out stream, EventLayout(n_outputs, output_width)
+        The same for the last population: its events, then the token.
+
+    Both ends may stall at any time. Reset, or the token with `last`, returns every membrane to its
+    initial value; reset in the middle of a sample does not restore membranes kept in memories.
+    """
+
+    def __init__(self, params: CoreParams, weights: Sequence[Weights]):
+        self.params, self.weights = params, list(weights)
+        super().__init__(
+            {
+                "i": In(event_stream(params.n_inputs)),
+                "o": Out(event_stream(params.n_outputs, params.output_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        here = wiring.flipped(self.i)
+        for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
+            m.submodules[f"layer{k}"] = layer = Layer(params, weights)
+            wiring.connect(m, here, layer.i)
+            here = layer.o
+        wiring.connect(m, here, wiring.flipped(self.o))
+        return m

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The neuron array: one update datapath a lane, time-multiplexed over the groups of neurons."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from spikefab.hdl.accumulate import GroupSums
+from spikefab.hdl.constants import GroupConstants, PassControl
+from spikefab.hdl.lane import NeuronLane
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.store import RotatingStore
+from spikefab.hdl.timing import NeuronTiming
+
+__all__ = ["GroupOutput", "NeuronArray"]
+
+
+class GroupOutput(data.StructLayout):
+    """What one group of neurons put out in a step.
+
+    Members
+    -------
+    end : 1
+        The pass's last group.
+    last : 1
+        The pass closes the sample's last step.
+    values : lanes x unsigned(count_width), or signed(membrane_width) for an integrator
+        Spike counts, or membranes.
+    """
+
+    def __init__(self, params: LayerParams):
+        neuron = params.neuron
+        value = unsigned(neuron.count_width) if neuron.spiking else signed(neuron.membrane_width)
+        super().__init__(
+            {
+                "end": unsigned(1),
+                "last": unsigned(1),
+                "values": data.ArrayLayout(value, params.lanes),
+            }
+        )
+
+
+class NeuronArray(wiring.Component):
+    """Updates every neuron of a population once a step: `docs/numeric-contract.md`.
+
+    Members
+    -------
+    start : in stream, 1 bit
+        A pass is about to begin; accepted when the membranes of the pass before are stored and
+        the consumer has room for a whole pass.
+    reserve : out stream, 1 bit
+        Asks the consumer for room for one pass.
+    i : in stream without back-pressure, GroupSums
+        `groups` consecutive items a pass.
+    o : out stream without back-pressure, GroupOutput
+        The same groups, `NeuronTiming.output` cycles later.
+    """
+
+    def __init__(self, params: LayerParams):
+        self.params = params
+        self.timing = NeuronTiming(params.neuron, params.groups)
+        super().__init__(
+            {
+                "start": In(stream.Signature(unsigned(1))),
+                "reserve": Out(stream.Signature(unsigned(1))),
+                "i": In(
+                    stream.Signature(
+                        GroupSums(params.lanes, params.synapse.acc_width), always_ready=True
+                    )
+                ),
+                "o": Out(stream.Signature(GroupOutput(params), always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._space_passes(m)
+        control = PassControl(m, self.i.valid, self.i.payload.end, self.i.payload.last)
+        constants = GroupConstants(m, self.params, control)
+        p, timing = self.params, self.timing
+
+        width = p.neuron.membrane_width
+        init = constants.words("v_init", width)
+        m.submodules.membranes = store = RotatingStore(p.lanes * width, init)
+        heads = data.View(data.ArrayLayout(signed(width), p.lanes), store.head)
+        monitor = [
+            Signal(p.lanes * width, name="monitor_membranes"),
+            Signal(name="monitor_stored"),
+        ]
+        stored, outputs = [], []
+        for lane in range(p.lanes):
+            datapath = NeuronLane(m, p.neuron, timing, constants, lane)
+            w, out = datapath.build(heads[lane], self.i.payload["sums"][lane])
+            stored.append(w)
+            outputs.append(out)
+        m.d.comb += [
+            store.pop.eq(self.i.valid),
+            store.push.eq(control.valid(timing.store)),
+            monitor[0].eq(Cat(*stored)),
+            monitor[1].eq(store.push),
+            # The sample ends: the next one starts from the initial membranes.
+            store.data.eq(
+                Mux(
+                    control.last(timing.store),
+                    constants.word("v_init", timing.store, width),
+                    monitor[0],
+                )
+            ),
+            self.o.valid.eq(control.valid(timing.output)),
+            self.o.payload.end.eq(control.end(timing.output)),
+            self.o.payload.last.eq(control.last(timing.output)),
+        ]
+        real = p.neuron.n - (p.groups - 1) * p.lanes
+        for lane, out in enumerate(outputs):
+            # Lanes beyond the population's end exist in its last group only; they stay silent.
+            padded = control.end(timing.output) if lane >= real else Const(0)
+            m.d.comb += self.o.payload["values"][lane].eq(Mux(padded, 0, out))
+        return m
+
+    def _space_passes(self, m: Module) -> None:
+        spacing = self.timing.spacing
+        left = Signal(range(max(spacing, 2)))
+        m.d.comb += [
+            self.reserve.valid.eq(self.start.valid & (left == 0)),
+            self.reserve.payload.eq(self.start.payload),
+            self.start.ready.eq(self.reserve.ready & (left == 0)),
+        ]
+        with m.If(self.start.valid & self.start.ready):
+            m.d.sync += left.eq(spacing - 1)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)

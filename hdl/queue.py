@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A first-in first-out queue on streams: registers when shallow, a memory when deep."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Shape, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Queue"]
+
+REGISTERS_MAX = 4
+
+
+class Queue(wiring.Component):
+    """Items leave in the order in which they came.
+
+    Members
+    -------
+    i, o : streams of `shape`
+        Latency 1 cycle up to four items deep, 2 cycles deeper. Throughput 1 item a cycle. A full
+        queue takes no item, whatever the other end does: `ready` is a register's output.
+    """
+
+    def __init__(self, shape: data.StructLayout | Shape, depth: int):
+        self.shape, self.depth = shape, depth
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if self.depth <= REGISTERS_MAX:
+            self._registers(m)
+        else:
+            fifo = SyncFIFOBuffered(width=Shape.cast(self.shape).width, depth=self.depth)
+            m.submodules.fifo = fifo
+            m.d.comb += [
+                fifo.w_data.eq(Value.cast(self.i.payload)),
+                fifo.w_en.eq(self.i.valid),
+                self.i.ready.eq(fifo.w_rdy),
+                Value.cast(self.o.payload).eq(fifo.r_data),
+                self.o.valid.eq(fifo.r_rdy),
+                fifo.r_en.eq(self.o.ready),
+            ]
+        return m
+
+    def _registers(self, m: Module) -> None:
+        slots = [Signal(Shape.cast(self.shape), name=f"slot{k}") for k in range(self.depth)]
+        level = Signal(range(self.depth + 1))
+        put, take = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(level != self.depth),
+            self.o.valid.eq(level != 0),
+            Value.cast(self.o.payload).eq(slots[0]),
+            put.eq(self.i.valid & self.i.ready),
+            take.eq(self.o.valid & self.o.ready),
+        ]
+        m.d.sync += level.eq(level + put - take)
+        for k, slot in enumerate(slots):
+            # After the items have moved up, the new one goes behind the last.
+            with m.If(put & (level == k + take)):
+                m.d.sync += slot.eq(Value.cast(self.i.payload))
+            if k + 1 < self.depth:
+                with m.Elif(take):
+                    m.d.sync += slot.eq(slots[k + 1])

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From bit masks to events: the spikes of a group of neurons leave one a cycle."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from spikefab.hdl.event import EventLayout, event_stream
+from spikefab.hdl.neuron import GroupOutput
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.queue import Queue
+
+__all__ = ["CHUNK", "MembraneSerialiser", "SpikeSerialiser", "queue_depth"]
+
+CHUNK = 8
+"""Lanes that the last stage of the serialiser looks at; wider masks pass it chunk by chunk."""
+
+
+def queue_depth(groups: int) -> int:
+    """Groups that may wait: two whole passes, so that a step's update overlaps with the events of
+    the step before."""
+    return 2 * groups
+
+
+def lowest(bits: Value) -> Value:
+    """The lowest set bit alone."""
+    return (bits & -bits)[: len(bits)]
+
+
+def chosen(one_hot: Value, values: list[Value]) -> Value:
+    """The value at the set bit of a one-hot selection, 0 where none is set."""
+    result: Value = Const(0)
+    for bit, value in zip(one_hot, values, strict=True):
+        result = result | Mux(bit, value, 0)
+    return result
+
+
+class _Groups(wiring.Component):
+    """Room for the groups of a pass: reserved as a whole, given back one by one.
+
+    Members
+    -------
+    reserve : in stream, 1 bit
+        Accepted where a whole pass fits.
+    back : in, 2 bits
+        Groups that have left, or were never queued, in this cycle.
+    """
+
+    def __init__(self, groups: int, depth: int):
+        self.groups, self.depth = groups, depth
+        super().__init__({"reserve": In(stream.Signature(unsigned(1))), "back": In(2)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        free = Signal(range(self.depth + 1), init=self.depth)
+        m.d.comb += self.reserve.ready.eq(free >= self.groups)
+        taken = Mux(self.reserve.valid & self.reserve.ready, self.groups, 0)
+        m.d.sync += free.eq(free + self.back - taken)
+        return m
+
+
+class SpikeSerialiser(wiring.Component):
+    """Puts out an event for every spike, and the end-of-step token behind them.
+
+    A pass's spikes leave in the order of their addresses, one a cycle while the consumer takes
+    them; a group without spikes takes no time. A neuron that spikes k times in a step is k events.
+
+    Members
+    -------
+    reserve : in stream, 1 bit
+        Accepted where the queue has room for a whole pass.
+    i : in stream without back-pressure, GroupOutput
+    o : out stream, EventLayout(n)
+    """
+
+    def __init__(self, params: LayerParams):
+        self.params = params
+        self.n_chunks = -(-params.lanes // CHUNK)
+        self.depth = queue_depth(params.groups)
+        super().__init__(
+            {
+                "reserve": In(stream.Signature(unsigned(1))),
+                "i": In(stream.Signature(GroupOutput(params), always_ready=True)),
+                "o": Out(event_stream(params.neuron.n)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.params
+        bits = p.neuron.count_width
+        address_width = EventLayout(p.neuron.n)["address"].width
+        entry = data.StructLayout(
+            {
+                "counts": p.lanes * bits,
+                "base": address_width,
+                "end": 1,
+                "last": 1,
+            }
+        )
+        m.submodules.groups = groups = _Groups(p.groups, self.depth)
+        m.submodules.queue = queue = Queue(entry, self.depth)
+        wiring.connect(m, wiring.flipped(self.reserve), groups.reserve)
+
+        # Only groups that have something to say are queued.
+        base = Signal(address_width)
+        counts = Value.cast(self.i.payload["values"])
+        m.d.comb += [
+            queue.i.valid.eq(self.i.valid & (counts.any() | self.i.payload.end)),
+            queue.i.payload.counts.eq(counts),
+            queue.i.payload.base.eq(base),
+            queue.i.payload.end.eq(self.i.payload.end),
+            queue.i.payload.last.eq(self.i.payload.last),
+        ]
+        with m.If(self.i.valid):
+            m.d.sync += base.eq(Mux(self.i.payload.end, 0, base + p.lanes))
+        skipped = self.i.valid & ~queue.i.valid
+        left = queue.o.valid & queue.o.ready
+        m.d.comb += groups.back.eq(skipped + left)
+
+        chunk = stream.Signature(
+            data.StructLayout({"counts": CHUNK * bits, "base": address_width, "end": 1, "last": 1})
+        ).create()
+        self._split(m, queue.o, chunk)
+        self._emit(m, chunk)
+        return m
+
+    def _split(self, m: Module, entries: stream.Interface, chunk: stream.Interface) -> None:
+        """One chunk a cycle, empty ones skipped; `end` goes with the group's final chunk."""
+        bits, n = self.params.neuron.count_width, self.n_chunks
+        if n == 1:
+            m.d.comb += [
+                chunk.valid.eq(entries.valid),
+                chunk.payload.counts.eq(entries.payload.counts),
+                chunk.payload.base.eq(entries.payload.base),
+                chunk.payload.end.eq(entries.payload.end),
+                chunk.payload.last.eq(entries.payload.last),
+                entries.ready.eq(chunk.ready),
+            ]
+            return
+        width = CHUNK * bits
+        held = Signal(entries.payload.shape())
+        valid = Signal()
+        pending = Signal(n)
+        take = lowest(pending)
+        rest = Signal(n)
+        advance, final = Signal(), Signal()
+        parts = [held.counts[k * width : (k + 1) * width] for k in range(n)]
+        bases: list[Value] = [held.base + k * CHUNK for k in range(n)]
+        m.d.comb += [
+            rest.eq(pending & ~take),
+            final.eq(rest == 0),
+            chunk.valid.eq(valid),
+            chunk.payload.counts.eq(chosen(take, parts)),
+            chunk.payload.base.eq(chosen(take, bases)),
+            chunk.payload.end.eq(held.end & final),
+            chunk.payload.last.eq(held.last),
+            advance.eq(~valid | (chunk.ready & final)),
+            entries.ready.eq(advance),
+        ]
+        with m.If(advance):
+            incoming = entries.payload.counts
+            m.d.sync += [
+                valid.eq(entries.valid),
+                held.eq(entries.payload),
+                pending.eq(Cat(incoming[k * width : (k + 1) * width].any() for k in range(n))),
+            ]
+        with m.Elif(chunk.ready):
+            m.d.sync += pending.eq(rest)
+
+    def _emit(self, m: Module, chunk: stream.Interface) -> None:
+        """One spike, or the token, a cycle."""
+        bits = self.params.neuron.count_width
+        held = Signal(chunk.payload.shape())
+        valid = Signal()
+        counts = [held.counts[k * bits : (k + 1) * bits] for k in range(CHUNK)]
+        waiting = Cat(count.any() for count in counts)
+        take = lowest(waiting)
+        rest = Signal(CHUNK * bits)
+        token, done, step = Signal(), Signal(), Signal()
+        index = chosen(take, [Const(k, 3) for k in range(CHUNK)])
+        o = self.o.payload
+        m.d.comb += [
+            rest.eq(Cat((count - bit)[:bits] for count, bit in zip(counts, take, strict=True))),
+            token.eq(waiting == 0),
+            done.eq(Mux(held.end, token, rest == 0)),
+            step.eq(~self.o.valid | self.o.ready),
+            chunk.ready.eq(~valid | (step & done)),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                self.o.valid.eq(valid),
+                o.token.eq(token),
+                o.last.eq(token & held.last),
+                o.address.eq(Mux(token, 0, held.base + index)),
+            ]
+        with m.If(chunk.ready):
+            m.d.sync += [valid.eq(chunk.valid), held.eq(chunk.payload)]
+        with m.Elif(step):
+            m.d.sync += held.counts.eq(rest)
+
+
+class MembraneSerialiser(wiring.Component):
+    """Puts out every neuron's membrane as a graded event, and the end-of-step token behind them.
+
+    Members
+    -------
+    reserve : in stream, 1 bit
+        Accepted where the queue has room for a whole pass.
+    i : in stream without back-pressure, GroupOutput
+    o : out stream, EventLayout(n, membrane_width)
+        Addresses 0 to n-1 in order, one a cycle while the consumer takes them, then the token.
+    """
+
+    def __init__(self, params: LayerParams):
+        self.params = params
+        self.depth = queue_depth(params.groups)
+        super().__init__(
+            {
+                "reserve": In(stream.Signature(unsigned(1))),
+                "i": In(stream.Signature(GroupOutput(params), always_ready=True)),
+                "o": Out(event_stream(params.neuron.n, params.neuron.membrane_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.params
+        width = p.neuron.membrane_width
+        entry = data.StructLayout({"values": p.lanes * width, "end": 1, "last": 1})
+        m.submodules.groups = groups = _Groups(p.groups, self.depth)
+        m.submodules.queue = queue = Queue(entry, self.depth)
+        wiring.connect(m, wiring.flipped(self.reserve), groups.reserve)
+        m.d.comb += [
+            queue.i.valid.eq(self.i.valid),
+            queue.i.payload.values.eq(Value.cast(self.i.payload["values"])),
+            queue.i.payload.end.eq(self.i.payload.end),
+            queue.i.payload.last.eq(self.i.payload.last),
+            groups.back.eq(queue.o.valid & queue.o.ready),
+        ]
+        lane = Signal(range(p.lanes + 1))
+        address = Signal(range(p.neuron.n + 1))
+        head, o = queue.o.payload, self.o.payload
+        values = Array(head.values[k * width : (k + 1) * width] for k in range(p.lanes))
+        step, all_out, group_out = Signal(), Signal(), Signal()
+        m.d.comb += [
+            step.eq(~self.o.valid | self.o.ready),
+            all_out.eq(address == p.neuron.n),
+            group_out.eq(Mux(head.end, all_out, lane == p.lanes - 1)),
+            queue.o.ready.eq(step & group_out),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                self.o.valid.eq(queue.o.valid),
+                o.token.eq(all_out),
+                o.last.eq(all_out & head.last),
+                o.address.eq(Mux(all_out, 0, address)),
+                o.payload.eq(Mux(all_out, 0, Value.cast(values[lane]).as_signed())),
+            ]
+            with m.If(queue.o.valid):
+                m.d.sync += [
+                    lane.eq(Mux(group_out, 0, lane + 1)),
+                    address.eq(Mux(all_out, 0, address + 1)),
+                ]
+        return m

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Storage that is read and written in one fixed rotation: accumulators and membranes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["RING_MAX", "RotatingStore"]
+
+RING_MAX = 4
+"""Most words that are kept in a ring of registers; more go to a memory."""
+
+
+class RotatingStore(wiring.Component):
+    """`depth` words, popped 0, 1, … depth-1, 0, … and pushed back in the same order.
+
+    Up to `RING_MAX` words live in a shift register that turns by one word a pop or push: no
+    address, no multiplexer, and no read-after-write hazard by construction. More words live in
+    a memory whose next word is fetched ahead, so that `head` is valid without waiting.
+
+    Members
+    -------
+    pop : in
+        The word on `head` is being taken; `head` is the next word in the next cycle.
+    head : out, `width` bits
+        The next word to pop.
+    push, data : in
+        Puts back the word that was popped longest ago.
+
+    The user keeps to the rotation: every pop is followed by one push, in order, in the same
+    cycle or later. Where a word is popped again `depth` pops later:
+
+    * ring: all pushes of the turn before have happened, or happen in the same cycles as the pops
+      that follow (`ring`: pop and push always in one cycle, or in bursts of `depth`);
+    * memory: its push was at least `MEMORY_SETTLE` cycles earlier.
+
+    Reset restores a ring to `init`; a memory holds `init` after configuration only.
+    """
+
+    MEMORY_SETTLE = 2
+
+    def __init__(self, width: int, init: Sequence[int]):
+        self.width = width
+        self.depth = len(init)
+        self.init = list(init)
+        super().__init__(
+            {"pop": In(1), "head": Out(width), "push": In(1), "data": In(width)},
+        )
+
+    @staticmethod
+    def is_ring(depth: int) -> bool:
+        """Whether `depth` words are kept in registers."""
+        return depth <= RING_MAX
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if self.is_ring(self.depth):
+            self._ring(m)
+        else:
+            self._memory(m)
+        return m
+
+    def _ring(self, m: Module) -> None:
+        slots = [Signal(self.width, init=v, name=f"slot{k}") for k, v in enumerate(self.init)]
+        m.d.comb += self.head.eq(slots[0])
+        with m.If(self.pop | self.push):
+            for slot, behind in zip(slots, slots[1:] + [self.data], strict=True):
+                m.d.sync += slot.eq(behind)
+
+    def _memory(self, m: Module) -> None:
+        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=self.init)
+        read, write = memory.read_port(), memory.write_port()
+        r = Signal(range(self.depth))
+        r_next = Signal.like(r)
+        m.d.comb += [
+            r_next.eq(Mux(self.pop, Mux(r == self.depth - 1, 0, r + 1), r)),
+            read.addr.eq(r_next),
+            self.head.eq(read.data),
+            write.data.eq(self.data),
+            write.en.eq(self.push),
+        ]
+        m.d.sync += r.eq(r_next)
+        w = Signal(range(self.depth))
+        m.d.comb += write.addr.eq(w)
+        with m.If(self.push):
+            m.d.sync += w.eq(Mux(w == self.depth - 1, 0, w + 1))

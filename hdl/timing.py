@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycle offsets of the neuron update: what the hardware builds and the cost model counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikefab.hdl.params import NeuronParams
+from spikefab.hdl.store import RotatingStore
+
+__all__ = ["NeuronTiming"]
+
+
+@dataclass(frozen=True)
+class NeuronTiming:
+    """Cycles from the arrival of a group's sums to each register of its update.
+
+    The pipeline never stalls; stages that a neuron does not need are left out.
+    """
+
+    neuron: NeuronParams
+    groups: int
+
+    @property
+    def late(self) -> bool:
+        """The membrane before the step is compared too."""
+        n = self.neuron
+        return n.spiking and (n.reset_time != "same" or n.output_lag)
+
+    @property
+    def fetch(self) -> int:
+        """Membranes and sums are taken up: a memory needs a register behind it."""
+        return 0 if RotatingStore.is_ring(self.groups) else 1
+
+    @property
+    def early_subtract(self) -> bool:
+        return self.late and (self.neuron.reset, self.neuron.reset_time) == (
+            "subtract",
+            "next-before-leak",
+        )
+
+    @property
+    def late_subtract(self) -> bool:
+        return self.late and (self.neuron.reset, self.neuron.reset_time) == (
+            "subtract",
+            "next-after-leak",
+        )
+
+    @property
+    def product(self) -> int:
+        """The membrane times the leak's numerator."""
+        return self.fetch + self.early_subtract + 1
+
+    @property
+    def update(self) -> int:
+        """The membrane before this step's reset."""
+        return self.product + self.late_subtract + 1
+
+    @property
+    def spike(self) -> int:
+        """The spike counts: one stage a bit."""
+        return self.update + (self.neuron.count_width if self.neuron.spiking else 0)
+
+    @property
+    def clamped(self) -> bool:
+        return self.neuron.v_min is not None or self.neuron.saturate
+
+    @property
+    def store(self) -> int:
+        """The membrane goes back to its store."""
+        n = self.neuron
+        resets_now = n.spiking and (n.reset_time == "same" or n.reset_correction)
+        return (self.spike if resets_now else self.update) + self.clamped
+
+    @property
+    def output(self) -> int:
+        """The group's spikes, or membranes, leave."""
+        return self.spike if self.neuron.spiking else self.store
+
+    @property
+    def spacing(self) -> int:
+        """Fewest cycles from the start of one pass to the start of the next."""
+        if RotatingStore.is_ring(self.groups):
+            return self.groups + self.store
+        return max(self.groups, self.store + RotatingStore.MEMORY_SETTLE)
