@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a step's sum and a membrane can go: interval arithmetic on the actual weights.
+
+Each neuron's membrane is followed as an interval through the update of
+`docs/numeric-contract.md`, split where a comparison splits it, with the integer rounding of the
+leak. Every function of the update is monotone between the splits, so the ends suffice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikefab.hdl.params import MAX_MEMBRANE_WIDTH, NeuronParams
+
+__all__ = ["MembraneBound", "accumulator_range", "membrane_bound", "signed_width"]
+
+Interval = tuple[np.ndarray, np.ndarray]
+
+LIMIT = 1 << 42
+"""Intervals are cut here; two bits above the widest membrane, and times 2**20 still an int64."""
+PLAIN_ROUNDS = 64
+NARROW_ROUNDS = 512
+MAX_STEPS = 1 << 14
+"""Longest samples that are followed step by step."""
+
+
+@dataclass(frozen=True)
+class MembraneBound:
+    """Intervals, ends included, that hold for any legal input."""
+
+    lo: np.ndarray
+    """int64 (n,): the stored membrane, its initial value included."""
+    hi: np.ndarray
+    u_lo: np.ndarray
+    """int64 (n,): the membrane that is compared with the threshold."""
+    u_hi: np.ndarray
+    steps: int | None
+    """Steps a sample that it holds for; None: for ever."""
+
+    @property
+    def layer(self) -> tuple[int, int]:
+        """Smallest and largest membrane of the layer."""
+        return int(self.lo.min()), int(self.hi.max())
+
+    @property
+    def width(self) -> int:
+        """Bits of a signed number that holds every membrane of the layer, at least 2."""
+        return signed_width(*self.layer)
+
+
+def signed_width(lo: int, hi: int) -> int:
+    """Bits of the smallest two's complement number that holds `lo` to `hi`, at least 2."""
+    return max(2, max((~lo).bit_length() if lo < 0 else 0, hi.bit_length() if hi > 0 else 0) + 1)
+
+
+def accumulator_range(weights: np.ndarray, source_max: int) -> Interval:
+    """Smallest and largest sum of a step, int64 (n_out,), in whatever order events come.
+
+    `source_max`: most events a source in a step. Every partial sum is inside, for it holds a
+    subset of the events.
+    """
+    wide = weights.astype(np.int64)
+    return (
+        np.minimum(wide, 0).sum(axis=1) * source_max,
+        np.maximum(wide, 0).sum(axis=1) * source_max,
+    )
+
+
+def membrane_bound(
+    neuron: NeuronParams, acc: Interval, steps: int | None = None
+) -> MembraneBound | None:
+    """The interval of every membrane under any input, or None where there is no finite one.
+
+    `acc`: `accumulator_range` of the layer. A bound that holds for ever is tried first; where
+    none is found (a leak of 1, mostly), one that holds for `steps` steps. `neuron`'s own
+    `membrane_width` and `saturate` are ignored.
+    """
+    update = _Update(neuron, acc)
+    held: int | None = None
+    found = _for_ever(update)
+    if found is None and steps is not None and steps <= MAX_STEPS:
+        found, held = _for_steps(update, steps), steps
+    if found is None or not _finite(found).all():
+        return None
+    lo, hi = found
+    _, u = update(lo, hi)
+    return MembraneBound(lo, hi, u[0], u[1], held)
+
+
+def _finite(v: Interval) -> np.ndarray:
+    top = 1 << (MAX_MEMBRANE_WIDTH + 1)
+    return (v[0] > -top) & (v[1] < top)
+
+
+def _for_steps(update: _Update, steps: int) -> Interval:
+    lo = hi = update.init
+    for _ in range(steps):
+        new = update.grow(lo, hi)
+        if (new[0] == lo).all() and (new[1] == hi).all():
+            break
+        lo, hi = new
+    return lo, hi
+
+
+def _for_ever(update: _Update) -> Interval | None:
+    """An interval that one more step does not leave: by iteration, then by leaps checked after.
+
+    Any interval that holds the initial value and that the update maps into itself is a bound.
+    """
+    lo = hi = update.init
+    for _ in range(PLAIN_ROUNDS):
+        before = lo, hi
+        lo, hi = update.grow(lo, hi)
+        if (before[0] == lo).all() and (before[1] == hi).all():
+            return lo, hi
+        if not _finite((lo, hi)).all():
+            return None
+    step_lo, step_hi = before[0] - lo, hi - before[1]
+    either = np.maximum(step_lo, step_hi)
+    done = (step_lo == 0) & (step_hi == 0)
+    out_lo, out_hi = lo.copy(), hi.copy()
+    # Each side by its own last growth; then, for the rest, both sides by the larger.
+    for d_lo, d_hi in ((step_lo, step_hi), (either, either)):
+        for quarter in range(4 * 42):
+            if done.all():
+                break
+            leap = int(2 ** (quarter / 4))
+            far_lo = lo - np.minimum(d_lo, LIMIT // leap) * leap
+            far_hi = hi + np.minimum(d_hi, LIMIT // leap) * leap
+            w_lo, w_hi = update.grow(far_lo, far_hi)
+            kept = ~done & (w_lo >= far_lo) & (w_hi <= far_hi) & _finite((far_lo, far_hi))
+            out_lo, out_hi = np.where(kept, far_lo, out_lo), np.where(kept, far_hi, out_hi)
+            done |= kept
+    if not done.all():
+        return None
+    # The image of such an interval is one too, and tighter.
+    for _ in range(NARROW_ROUNDS):
+        (w_lo, w_hi), _ = update(out_lo, out_hi)
+        new_lo, new_hi = np.minimum(w_lo, update.init), np.maximum(w_hi, update.init)
+        if (new_lo == out_lo).all() and (new_hi == out_hi).all():
+            break
+        out_lo, out_hi = new_lo, new_hi
+    return out_lo, out_hi
+
+
+class _Update:
+    """One step on intervals."""
+
+    def __init__(self, neuron: NeuronParams, acc: Interval):
+        self.p = p = replace(neuron, saturate=False)
+        self.init = self._constant(p.v_init)
+        self.threshold = self._constant(p.threshold)
+        self.first = self.threshold + (1 if p.compare == "gt" else 0)  # smallest u that spikes
+        self.target = self._constant(p.v_reset) if p.reset == "value" else self.init * 0
+        self.floor = None if p.v_min is None else self._constant(p.v_min)
+        self.num = self._constant(p.leak_num)
+        bias = self._constant(p.bias)
+        self.current = (
+            (acc[0].astype(np.int64) << p.fraction_bits) + bias,
+            (acc[1].astype(np.int64) << p.fraction_bits) + bias,
+        )
+
+    def _constant(self, values: tuple[int, ...]) -> np.ndarray:
+        cut = [max(-LIMIT, min(LIMIT, value)) for value in values]
+        return np.broadcast_to(np.array(cut, np.int64), (self.p.n,))
+
+    def grow(self, lo: np.ndarray, hi: np.ndarray) -> Interval:
+        """The interval and all that one step makes of it."""
+        (w_lo, w_hi), _ = self(lo, hi)
+        return np.minimum(lo, w_lo), np.maximum(hi, w_hi)
+
+    def __call__(self, lo: np.ndarray, hi: np.ndarray) -> tuple[Interval, Interval]:
+        """The stored membranes after a step from any in [lo, hi], and the compared ones."""
+        p = self.p
+        w = u = (np.full(p.n, LIMIT), np.full(p.n, -LIMIT))
+        delayed = p.spiking and p.reset_time != "same"
+        parts = [(lo, hi, 0)]
+        if delayed:
+            parts = [
+                (lo, np.minimum(hi, self.first - 1), 0),
+                (np.maximum(lo, self.first), hi, 1),
+            ]
+        for v_lo, v_hi, r in parts:
+            there = v_lo <= v_hi
+            v = (v_lo, v_hi)
+            if r and p.reset_time == "next-before-leak":
+                v = self._reset_once(v)
+            x = (self._leak(v[0]), self._leak(v[1]))
+            if r and p.reset_time == "next-after-leak":
+                x = self._reset_once(x)
+            x = (
+                np.clip(x[0] + self.current[0], -LIMIT, LIMIT),
+                np.clip(x[1] + self.current[1], -LIMIT, LIMIT),
+            )
+            u = _hull(u, x, there)
+            for part, inside in self._compared(x, r):
+                w = _hull(w, part, there & inside)
+        if self.floor is not None:
+            w = (np.maximum(w[0], self.floor), np.maximum(w[1], self.floor))
+        return (np.clip(w[0], -LIMIT, LIMIT), np.clip(w[1], -LIMIT, LIMIT)), u
+
+    def _leak(self, v: np.ndarray) -> np.ndarray:
+        p = self.p
+        product = v * self.num
+        if p.leak_rounding == "floor":
+            return product >> p.leak_shift
+        if p.leak_rounding == "nearest":
+            return (product + ((1 << p.leak_shift) >> 1)) >> p.leak_shift
+        return np.sign(product) * (np.abs(product) >> p.leak_shift)
+
+    def _reset_once(self, v: Interval) -> Interval:
+        if self.p.reset == "subtract":
+            return v[0] - self.threshold, v[1] - self.threshold
+        return self.target, self.target
+
+    def _compared(self, u: Interval, r: int) -> list[tuple[Interval, np.ndarray]]:
+        """What a membrane in `u` becomes after its comparison: parts, and where each exists."""
+        p = self.p
+        everywhere = np.ones(p.n, bool)
+        if not p.spiking or (p.reset_time != "same" and not p.reset_correction):
+            return [(u, everywhere)]
+        quiet = (u[0], np.minimum(u[1], self.first - 1))
+        fires = (np.maximum(u[0], self.first), u[1])
+        if p.reset_time == "same":
+            fired = self._reset_count(fires) if p.reset == "subtract" else self._reset_once(fires)
+        elif p.reset == "subtract":
+            if r:
+                quiet = (quiet[0] + self.threshold, quiet[1] + self.threshold)
+            fired = fires if r else (fires[0] - self.threshold, fires[1] - self.threshold)
+        else:
+            if r:
+                quiet = (2 * quiet[0], 2 * quiet[1])
+            fired = fires if r else (self.init * 0, self.init * 0)
+        return [(quiet, u[0] < self.first), (fired, u[1] >= self.first)]
+
+    def _reset_count(self, u: Interval) -> Interval:
+        """u - k*threshold, k the spikes of u: a saw tooth, which falls by `threshold` a tooth."""
+        slack = 1 if self.p.compare == "gt" else 0
+        k_lo, k_hi = (np.minimum((end - slack) // self.threshold, self.p.max_count) for end in u)
+        one_tooth = k_lo == k_hi
+        top = self.threshold - 1 + slack
+        return (
+            np.where(one_tooth, u[0] - k_lo * self.threshold, slack),
+            np.where(
+                one_tooth,
+                u[1] - k_hi * self.threshold,
+                np.maximum(top, u[1] - k_hi * self.threshold),
+            ),
+        )
+
+
+def _hull(a: Interval, b: Interval, where: np.ndarray) -> Interval:
+    return (
+        np.where(where, np.minimum(a[0], b[0]), a[0]),
+        np.where(where, np.maximum(a[1], b[1]), a[1]),
+    )

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hypothesis strategies: whole integer networks with inputs, over the numeric contract's space."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from spikefab.gen.bounds import accumulator_range, membrane_bound, signed_width
+from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.hdl.params import NeuronParams, SynapseParams
+
+__all__ = ["PRESETS", "DrawnNetwork", "networks", "neuron_params"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "nir-literal": {"compare": "gt", "reset": "value"},
+    "snntorch-subtract": {
+        "compare": "gt", "reset": "subtract", "reset_time": "next-after-leak",
+    },
+    "snntorch-subtract,reset_delay=false": {
+        "compare": "gt", "reset": "subtract", "reset_time": "next-after-leak",
+        "reset_correction": True,
+    },
+    "snntorch-zero": {"compare": "gt", "reset": "zero", "reset_time": "next-before-leak"},
+    "snntorch-zero,reset_delay=false": {
+        "compare": "gt", "reset": "zero", "reset_time": "next-before-leak",
+        "reset_correction": True,
+    },
+    "norse": {"compare": "gt", "reset": "value"},
+    "norse,reset=subtract": {"compare": "gt", "reset": "subtract"},
+    "sinabs": {"compare": "ge", "reset": "subtract", "multi_spike": True, "v_min": True},
+    "sinabs,multi_spike=false": {"compare": "ge", "reset": "subtract"},
+    "spikingjelly": {"compare": "ge", "reset": "value"},
+    "spikingjelly,reset=subtract": {"compare": "ge", "reset": "subtract"},
+}  # fmt: skip
+"""What each dialect's neurons are in the integer contract."""
+
+WEIGHT_WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, "ternary")
+
+
+class DrawnNetwork(NamedTuple):
+    """A network, how it is laid out, and samples for it."""
+
+    qnet: QNetwork
+    lanes: list[int]
+    """Lanes of each layer, 1 to its fan-out."""
+    x: np.ndarray
+    """int (samples, steps, n_inputs), counts up to `qnet.input_max`."""
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    max_layers: int = 4,
+    max_neurons: int = 64,
+    max_samples: int = 3,
+    max_steps: int = 8,
+) -> DrawnNetwork:
+    """Networks of 1 to `max_layers` layers over every field of the contract, lanes, and samples.
+
+    What a layer does is drawn field by field, so that a failure shrinks; its many numbers come
+    from a generator whose seed is drawn. Half of the draws repeat a dialect's preset, the others
+    change some of its fields.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
+    n_layers = draw(st.integers(1, max_layers), label="layers")
+    input_max = draw(st.sampled_from([1, 1, 1, 2, 5]), label="input_max")
+    n_samples = draw(st.integers(1, max_samples), label="samples")
+    n_steps = draw(st.integers(1, max_steps), label="steps")
+    n_in = n_inputs = draw(st.integers(1, max_neurons), label="inputs")
+    source_max, layers, lanes, bounded = input_max, [], [], False
+    for i in range(n_layers):
+        n = draw(st.integers(1, max_neurons), label=f"neurons {i}")
+        integrator = i == n_layers - 1 and draw(st.integers(0, 3), label="LI output") == 3
+        layer, needs_steps = _layer(draw, rng, i, n_in, n, source_max, n_steps, integrator)
+        layers.append(layer)
+        bounded |= needs_steps
+        lanes.append(draw(st.integers(1, n) | st.just(n) | st.just(1), label=f"lanes {i}"))
+        n_in, source_max = n, layer.neuron.max_count
+    qnet = QNetwork(
+        name="drawn",
+        input_name="input",
+        input_shape=(n_inputs,),
+        output_name="output",
+        layers=tuple(layers),
+        input_max=input_max,
+        steps=n_steps if bounded else None,
+    )
+    return DrawnNetwork(qnet, lanes, _samples(draw, rng, n_samples, n_steps, n_inputs, input_max))
+
+
+def _samples(
+    draw: st.DrawFn, rng: np.random.Generator, samples: int, steps: int, n: int, most: int
+) -> np.ndarray:
+    """Counts: from silence to every input at its most, with silent steps."""
+    density = draw(st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0]), label="density")
+    x = rng.integers(1, most + 1, (samples, steps, n)) * (rng.random((samples, steps, n)) < density)
+    if density == 1.0 and draw(st.booleans(), label="worst case"):
+        x[:] = most
+    silent = rng.random((samples, steps)) < draw(st.sampled_from([0, 0, 0.3]), label="silent")
+    x[silent] = 0
+    return x.astype(np.int16)
+
+
+def _layer(
+    draw: st.DrawFn,
+    rng: np.random.Generator,
+    index: int,
+    n_in: int,
+    n: int,
+    source_max: int,
+    steps: int,
+    integrator: bool,
+) -> tuple[QLayer, bool]:
+    bits = draw(st.sampled_from(WEIGHT_WIDTHS), label=f"weights {index}")
+    width = 2 if bits == "ternary" else int(bits)
+    low, high = (-1, 1) if bits == "ternary" else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
+    weights = rng.integers(low, high + 1, (n, n_in))
+    if draw(st.booleans(), label="excitatory") and high > 0:
+        weights = np.where(rng.random(weights.shape) < 0.7, np.abs(weights), weights)
+        weights = np.minimum(weights, high)
+    acc = accumulator_range(weights, source_max)
+    largest = max(int(acc[1].max()), -int(acc[0].min()), 1)
+    neuron = draw(neuron_params(n, largest, rng, integrator), label=f"neuron {index}")
+    bound = membrane_bound(neuron, acc, steps)
+    held = bound is not None and bound.width <= 40
+    if held and draw(st.integers(0, 2), label="clamp") != 2:
+        assert bound is not None
+        spare = draw(st.sampled_from([0, 0, 1]), label="spare bits")
+        neuron = replace(neuron, membrane_width=min(40, bound.width + spare))
+        reach, needs_steps = bound.layer, bound.steps is not None
+    else:
+        neuron, reach, needs_steps = _clamped(draw, neuron, largest), None, False
+    synapse = SynapseParams(
+        n_in=n_in,
+        n_out=n,
+        weight_width=width,
+        acc_min=int(acc[0].min()),
+        acc_max=int(acc[1].max()),
+    )
+    layer = QLayer(
+        name=f"layer{index}",
+        weights=weights.astype(np.int8),
+        synapse=synapse,
+        neuron=neuron,
+        scale=np.ones(1),
+        weight_exact=True,
+        ternary=bits == "ternary",
+        bound=reach,
+    )
+    return layer, needs_steps
+
+
+def _clamped(draw: st.DrawFn, neuron: NeuronParams, largest: int) -> NeuronParams:
+    """A membrane that saturates, from the narrowest that holds the constants on."""
+    constants = [0, *neuron.v_init, *neuron.v_reset, *(neuron.v_min or ())]
+    need = signed_width(min(constants), max(constants))
+    step = signed_width(0, largest << neuron.fraction_bits)
+    width = draw(st.integers(need, min(40, max(need, step) + 2)), label="clamped width")
+    return replace(neuron, membrane_width=width, saturate=True)
+
+
+@st.composite
+def neuron_params(
+    draw: st.DrawFn, n: int, largest: int, rng: np.random.Generator, integrator: bool = False
+) -> NeuronParams:
+    """Neurons of the widest membrane, without saturation; `largest`: a step's largest sum."""
+    fraction = draw(st.sampled_from([0, 0, 1, 3, 6]), label="fraction bits")
+    reach = largest << fraction
+
+    def values(low: int, high: int, label: str) -> tuple[int, ...]:
+        """One shared value or one a neuron."""
+        shared = n == 1 or draw(st.integers(0, 2), label=f"{label} per neuron") < 2
+        return tuple(int(v) for v in rng.integers(low, high + 1, 1 if shared else n))
+
+    shift = draw(st.sampled_from([0, 0, 1, 3, 6, 10, 16]), label="leak shift")
+    kind = draw(st.sampled_from(["keep", "any", "high"]), label="leak")
+    top = 1 << shift
+    leak = {"keep": (top, top), "any": (0, top), "high": (top - top // 8, top)}[kind]
+    fields: dict[str, Any] = {
+        "n": n,
+        "fraction_bits": fraction,
+        "membrane_width": 40,
+        "leak_num": values(*leak, "leak"),
+        "leak_shift": shift,
+        "leak_rounding": draw(st.sampled_from(["floor", "nearest", "toward-zero"])),
+    }
+    if draw(st.integers(0, 2), label="bias") == 2:
+        fields["bias"] = values(-reach // 4 - 1, reach // 4 + 1, "bias")
+    if draw(st.integers(0, 3), label="v_init") == 3:
+        fields["v_init"] = values(-reach // 2 - 1, reach // 2 + 1, "v_init")
+    if integrator:
+        if draw(st.booleans(), label="v_min"):
+            fields["v_min"] = values(-reach // 2, 0, "v_min")
+        return NeuronParams(**fields, spiking=False, reset="none")
+    ceiling = max(1, reach // draw(st.sampled_from([1, 3, 10, 1000]), label="threshold"))
+    fields["threshold"] = values(max(1, ceiling // 2), ceiling, "threshold")
+    fields |= draw(_dialect(), label="dialect")
+    multi, clamp = fields.pop("multi_spike", False), fields.pop("v_min", False)
+    if multi:
+        fields["count_width"] = draw(st.integers(2, 4) | st.just(8), label="count width")
+    if clamp:
+        minus_threshold = draw(st.booleans(), label="v_min = -threshold")
+        threshold = fields["threshold"]
+        fields["v_min"] = (
+            tuple(-t for t in threshold) if minus_threshold else values(-reach // 2, 0, "v_min")
+        )
+    if fields["reset"] == "value":
+        low = -reach // 2
+        fields["v_reset"] = values(low, max(low, min(fields["threshold"]) // 2), "v_reset")
+    return NeuronParams(**fields)
+
+
+@st.composite
+def _dialect(draw: st.DrawFn) -> dict[str, Any]:
+    """A preset's fields, or the same with some changed to other legal values."""
+    fields = dict(PRESETS[draw(st.sampled_from(sorted(PRESETS)), label="preset")])
+    if draw(st.booleans(), label="overrides"):
+        choices: dict[str, list[Any]] = {
+            "compare": ["gt", "ge"],
+            "reset": ["subtract", "zero", "value"],
+            "reset_time": ["same", "next-before-leak", "next-after-leak"],
+            "reset_correction": [False, True],
+            "output_lag": [False, True],
+            "multi_spike": [False, True],
+            "v_min": [False, True],
+        }
+        for name in draw(st.sets(st.sampled_from(sorted(choices)), max_size=4), label="changed"):
+            fields[name] = draw(st.sampled_from(choices[name]), label=name)
+    # Fields that exclude each other: the later ones give way.
+    late = fields.get("reset_time", "same") != "same"
+    if not late or fields["reset"] == "value":
+        fields["reset_correction"] = False
+    if late or fields.get("output_lag"):
+        fields["multi_spike"] = False
+    return fields
