@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights onto an integer grid: found where they already are on one, chosen where they are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Grid", "find_grid", "fit_grid", "fit_ternary"]
+
+ON_GRID = 1e-4
+"""Weight LSBs that float32 arithmetic may put a weight off its grid."""
+CLIPS = np.array([1.0, *np.geomspace(1.05, 0.2, 40)])
+"""Shares of the largest weight that the top of the grid is tried at."""
+SAMPLES = 256
+"""Recorded steps that the search weighs errors with: more no longer move the choice."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Integer weights and what they stand for: ``weights * scale[:, None]``."""
+
+    weights: np.ndarray
+    """int8 (n_out, n_in)."""
+    scale: np.ndarray
+    """float64 (1,) or (n_out,)."""
+    exact: bool
+
+
+def find_grid(w: np.ndarray, bits: int, per_channel: bool, ternary: bool = False) -> Grid | None:
+    """The grid that `w` (n_out, n_in) already is on, or None.
+
+    Of all grids that fit `bits` the coarsest is taken, so that the integers are smallest.
+    """
+    rows = w if per_channel else w.reshape(1, -1)
+    scales = np.array([_row_scale(row, bits, ternary) for row in rows])
+    if np.isnan(scales).any():
+        return None
+    # A silent row takes the scale of its neighbours: any fits.
+    known = scales[scales > 0]
+    scales[scales == 0] = known.max() if known.size else 1.0
+    return Grid(np.rint(w / scales[:, None]).astype(np.int8), scales, True)
+
+
+def _row_scale(row: np.ndarray, bits: int, ternary: bool) -> float:
+    """The coarsest scale that puts every weight of `row` on the grid; 0 if all are 0, else NaN."""
+    peak = row[np.abs(row).argmax()] if row.size else 0.0
+    if peak == 0:
+        return 0.0
+    low, high = (-1, 1) if ternary else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    probe = row[np.flatnonzero(row)[:512]]
+    for k in range(1, -low + 1):
+        scale = abs(peak) / k
+        for part in (probe, row):
+            ratio = part / scale
+            whole = np.rint(ratio)
+            if np.abs(ratio - whole).max() > ON_GRID or whole.min() < low or whole.max() > high:
+                break
+        else:
+            # Least squares averages the float noise of the single weight that was tried.
+            refined = float(row @ whole / (whole @ whole))
+            return _plain(refined)
+    return float("nan")
+
+
+def _plain(scale: float) -> float:
+    """`scale`, or the fraction of a power of two that it is up to float32 noise."""
+    mantissa, exponent = np.frexp(scale)
+    short = np.rint(mantissa * 4096) / 4096
+    return float(np.ldexp(short if abs(short - mantissa) < 1e-7 else mantissa, exponent))
+
+
+def fit_grid(
+    w: np.ndarray,
+    bits: int,
+    per_channel: bool,
+    x: np.ndarray | None = None,
+    unit: float | None = None,
+) -> Grid:
+    """The grid of `bits` that costs least when `w` (n_out, n_in) is rounded to it.
+
+    The cost is the error of the input sums, ``||(w - wq) x||**2`` over recorded source counts `x`
+    (steps, n_in), or that of the weights where there are none. `unit`: a value (the threshold)
+    that shall be a whole number of LSBs where such a scale costs at most 1 % more.
+    """
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    x = _thin(x)
+    w32 = w.astype(np.float32)
+    peak = np.abs(w).max(axis=1) if per_channel else np.array([np.abs(w).max()])
+    peak = np.where(peak > 0, peak, max(float(peak.max()), 1e-30))
+
+    def cost(scale: np.ndarray) -> np.ndarray:
+        s = scale[:, None].astype(np.float32)
+        error = _error(w32 - np.clip(np.rint(w32 / s), low, high) * s, x)
+        return error if per_channel else error.sum(keepdims=True)
+
+    best = peak / max(high, 1)
+    least = np.full(len(peak), np.inf)
+    for clip in CLIPS:
+        scale = peak * clip / max(high, 1)
+        error = cost(scale)
+        better = error < least
+        best, least = np.where(better, scale, best), np.where(better, error, least)
+    if unit is not None:
+        found = np.zeros(len(peak), bool)
+        for fraction in range(7):
+            for rounding in (np.rint, np.floor, np.ceil):
+                count = np.maximum(rounding(unit * 2.0**fraction / best), 1)
+                scale = unit * 2.0**fraction / count
+                take = ~found & (cost(scale) <= 1.01 * least)
+                best = np.where(take, scale, best)
+                found |= take
+            if found.all():
+                break
+    weights = np.clip(np.rint(w / best[:, None]), low, high).astype(np.int8)
+    return Grid(weights, best, False)
+
+
+def fit_ternary(w: np.ndarray, per_channel: bool, x: np.ndarray | None = None) -> Grid:
+    """-1, 0 and 1 times a scale: the cut below which a weight becomes 0 is searched.
+
+    For each cut the scale is the mean magnitude of the weights above it, which is the best one
+    (Li, Zhang, Liu: Ternary weight networks, 2016). Cost as in `fit_grid`.
+    """
+    x = _thin(x)
+    w32 = w.astype(np.float32)
+    magnitude = np.abs(w32) if per_channel else np.abs(w32).reshape(1, -1)
+    mean = magnitude.mean(axis=1)
+    mean = np.where(mean > 0, mean, 1.0)
+    n_rows = len(mean)
+    best_scale, best_cut = mean.astype(np.float64), np.zeros(n_rows)
+    least = np.full(n_rows, np.inf)
+    for factor in np.linspace(0.0, 2.4, 33):
+        cut = mean * factor
+        kept = magnitude > cut[:, None]
+        count = kept.sum(axis=1)
+        scale = np.where(count > 0, (magnitude * kept).sum(axis=1) / np.maximum(count, 1), mean)
+        q = np.sign(w32) * (np.abs(w32) > cut[:, None]) * scale[:, None]
+        error = _error(w32 - q, x)
+        error = error if per_channel else error.sum(keepdims=True)
+        better = error < least
+        best_scale = np.where(better, scale, best_scale)
+        best_cut = np.where(better, cut, best_cut)
+        least = np.where(better, error, least)
+    weights = (np.sign(w) * (np.abs(w) > best_cut[:, None])).astype(np.int8)
+    return Grid(weights, best_scale, False)
+
+
+def _thin(x: np.ndarray | None) -> np.ndarray | None:
+    """At most `SAMPLES` recorded steps in which something happened, evenly spread."""
+    if x is None:
+        return None
+    x = x[x.any(axis=1)]
+    if not len(x):
+        return None
+    chosen = np.linspace(0, len(x) - 1, min(len(x), SAMPLES)).astype(int)
+    return x[chosen].astype(np.float32)
+
+
+def _error(difference: np.ndarray, x: np.ndarray | None) -> np.ndarray:
+    """Squared error a row: of the sums that `x` makes, as if every input had also spiked once.
+
+    Without that once, the weights of inputs that were silent in a short recording would be free.
+    """
+    error = np.einsum("ij,ij->i", difference, difference, dtype=np.float64)
+    if x is not None:
+        sums = difference @ x.T
+        error += np.einsum("ij,ij->i", sums, sums, dtype=np.float64)
+    return error
