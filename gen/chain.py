@@ -63,6 +63,11 @@ class ChainBuilder:
         if any(n < 1 for n in input_shape):
             self._lose(f"node {input_name!r}: shape {input_shape}: every axis must be >= 1")
 
+    @property
+    def shape(self) -> Shape:
+        """What the chain puts out so far; () where that is unknown."""
+        return self._shape
+
     def _lose(self, problem: str) -> None:
         self._problems.append(problem)
         self.lost = True

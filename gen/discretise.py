@@ -137,10 +137,11 @@ def discretise(
 
 def _check_ranges(where: str, kind: Kind, p: dict[str, np.ndarray], problems: list[str]) -> None:
     found = len(problems)
+    # snnTorch's beta = 1 is written as tau = dt/0 and r = tau/dt.
+    endless = np.isposinf(p["tau"]) if kind != "IF" else np.zeros(len(p["r"]), bool)
     for name, value in p.items():
-        # snnTorch's beta = 1 is written as tau = dt/0 and r = tau/dt.
-        infinite = name in ("tau", "r") and kind != "IF" and bool(np.all(np.isposinf(p["tau"])))
-        if np.any(np.isnan(value)) or (not infinite and np.any(np.isinf(value))):
+        allowed = endless & np.isposinf(value) if name in ("tau", "r") else False
+        if not np.all(np.isfinite(value) | allowed):
             problems.append(f"{where}: {name} holds NaN or infinity; every value must be finite")
     if len(problems) > found:
         return

@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a TOML config to a `Network`; `docs/config.md` lists the keys.
+
+A config is checked as a whole: every problem is reported at once, each as `file: key = value: …`.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikefab.gen.chain import ChainBuilder
+from spikefab.gen.dialect import PRESETS, Dialect, parse_dialect
+from spikefab.gen.discretise import Kind, dialect_problems, discretise
+from spikefab.gen.errors import InputError
+from spikefab.gen.network import Network
+
+__all__ = ["read_config"]
+
+NETWORK_KEYS = ("name", "dialect", "dt", "steps", "input")
+LAYER_KEYS = ("name", "size", "neuron", "beta", "tau", "r", "threshold", "v_leak", "v_reset",
+              "v_init", "weights", "bias")  # fmt: skip
+FILE_KEYS = ("file", "key")
+RANDOM_KEYS = ("seed", "density", "bits", "scale")
+NEURONS: dict[str, Kind] = {"if": "IF", "lif": "LIF", "li": "LI"}
+PER_NEURON = ("beta", "tau", "r", "threshold", "v_leak", "v_reset", "v_init", "bias")
+UNUSED = {
+    "if": ("beta", "tau", "v_leak"),
+    "lif": (),
+    "li": ("threshold", "v_reset"),
+}
+MAX_SIZE = 65536
+MAX_SYNAPSES = 1 << 26
+
+
+def read_config(
+    path: Path | str,
+    *,
+    dialect: str | None = None,
+    dt: float | None = None,
+    steps: int | None = None,
+) -> Network:
+    """Reads a config; `dialect`, `dt` and `steps` override its own.
+
+    Raises `InputError` with every problem found.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not valid TOML: {error}") from None
+    return _Reader(path, table).network(dialect, dt, steps)
+
+
+class _Reader:
+    """Reads one config's table and collects its problems."""
+
+    def __init__(self, path: Path, table: dict[str, Any]):
+        self.path, self.table = path, table
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self._dialect_known = False
+        self._files: dict[Path, dict[str, np.ndarray] | None] = {}
+
+    def fail(self, key: str, message: str, value: object = None) -> None:
+        shown = "" if value is None else f" = {_short(value)}"
+        self.problems.append(f"{self.path}: {key}{shown}: {message}")
+
+    def check_keys(self, where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
+        for key in table:
+            if key not in known:
+                close = get_close_matches(key, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                dotted = f"{where}.{key}" if where else key
+                self.fail(dotted, f"is not a known key{hint} (known: {', '.join(known)})")
+
+    def number(
+        self,
+        table: dict[str, Any],
+        where: str,
+        key: str,
+        limit: str,
+        legal: Callable[[float], bool],
+        default: Any = None,
+    ) -> Any:
+        """A number that fulfils `legal`; `default` where it is absent or wrong."""
+        if key not in table:
+            return default
+        value = table[key]
+        if not _is_number(value) or not legal(value):
+            self.fail(f"{where}.{key}", f"must be {limit}", value)
+            return default
+        return value
+
+    def network(self, dialect: str | None, dt: float | None, steps: int | None) -> Network:
+        self.check_keys("", self.table, ("network", "layer"))
+        head = self.table.get("network", {})
+        if not isinstance(head, dict):
+            self.fail("network", "must be a table: write [network]", head)
+            head = {}
+        elif "network" not in self.table:
+            self.fail("network", "is missing; it needs at least `input`, the input's size")
+        self.check_keys("network", head, NETWORK_KEYS)
+        name = head.get("name", self.path.stem)
+        if not isinstance(name, str) or not name:
+            self.fail("network.name", "must be a text", name)
+        shape = self.input_shape(head) if "network" in self.table else ()
+        chosen = self.dialect(head, dialect)
+        own_dt = self.number(head, "network", "dt", "a number of seconds > 0",
+                             lambda v: v > 0 and math.isfinite(v))  # fmt: skip
+        own_steps = self.number(head, "network", "steps", "a whole number >= 1",
+                                lambda v: isinstance(v, int) and v >= 1)  # fmt: skip
+        dt = own_dt if dt is None else dt
+        if dt is None:
+            dt = chosen.default_dt
+            self.notes.append(f"dt = {dt:g}: the default of {chosen.preset}, none given")
+        elif not (dt > 0 and math.isfinite(dt)):
+            self.problems.append(f"dt = {dt!r}: must be a number of seconds > 0")
+            dt = chosen.default_dt
+        n_in = math.prod(shape) if shape else None
+        layers = []
+        for i, table in enumerate(self.layers()):
+            layers.append(self.layer(i, table, n_in, chosen, dt))
+            n_in = layers[-1].size
+        if self.problems:
+            raise InputError(self.problems)
+        builder = ChainBuilder("input", shape, chosen, dt, self.problems, self.notes)
+        for layer in layers:
+            layer.add_to(builder)
+        if self.problems:
+            raise InputError([f"{self.path}: {problem}" for problem in self.problems])
+        return Network(
+            name=name,
+            input_name="input",
+            input_shape=shape,
+            populations=tuple(builder.populations),
+            projections=tuple(builder.projections),
+            output_name="output",
+            dialect=chosen,
+            dt=float(dt),
+            steps=own_steps if steps is None else steps,
+            notes=tuple(self.notes),
+        )
+
+    def input_shape(self, head: dict[str, Any]) -> tuple[int, ...]:
+        value = head.get("input")
+        sizes = value if isinstance(value, list) else [value]
+        good = bool(sizes) and all(isinstance(n, int) and not isinstance(n, bool) and n >= 1
+                                   for n in sizes)  # fmt: skip
+        if value is None:
+            self.fail("network.input", "is missing; give the input's size, as 64 or [1, 8, 8]")
+        elif not good or math.prod(sizes) > MAX_SIZE:
+            self.fail("network.input", f"must be whole numbers >= 1, at most {MAX_SIZE} inputs in "
+                      "all, as 64 or [1, 8, 8]", value)  # fmt: skip
+        else:
+            return tuple(sizes)
+        return ()
+
+    def dialect(self, head: dict[str, Any], override: str | None) -> Dialect:
+        text = override if override is not None else head.get("dialect")
+        if text is None:
+            self.fail("network.dialect", f"is missing; choose one of {', '.join(PRESETS)}")
+        elif not isinstance(text, str):
+            self.fail("network.dialect", 'must be a text such as "snntorch-subtract"', text)
+        else:
+            try:
+                dialect = parse_dialect(text)
+            except InputError as error:
+                for problem in error.problems:
+                    self.fail("network.dialect", problem)
+            else:
+                for problem in dialect_problems(dialect):
+                    self.fail("network.dialect", problem)
+                self._dialect_known = True
+                return dialect
+        return PRESETS["nir-literal"]  # only to check the rest; never a result
+
+    def layers(self) -> list[dict[str, Any]]:
+        layers = self.table.get("layer", [])
+        if not isinstance(layers, list) or not all(isinstance(a, dict) for a in layers):
+            self.fail("layer", "must be an array of tables: write [[layer]] for each layer")
+            return []
+        if not layers:
+            self.fail("layer", "is missing; write [[layer]] for each layer")
+        names = [a.get("name", f"layer{i + 1}") for i, a in enumerate(layers)]
+        for i, name in enumerate(names):
+            if not isinstance(name, str) or not name:
+                self.fail(f"layer[{i + 1}].name", "must be a text", name)
+            elif name in names[:i] or name in ("input", "output"):
+                self.fail(f"layer[{i + 1}].name", "is taken; every layer needs its own name, and "
+                          "`input` and `output` are the ends", name)  # fmt: skip
+        return layers
+
+    def layer(
+        self, index: int, table: dict[str, Any], n_in: int | None, dialect: Dialect, dt: float
+    ) -> _Layer:
+        """Checks one layer; what is wrong with it is None in the result."""
+        where, before = f"layer[{index + 1}]", len(self.problems)
+        self.check_keys(where, table, LAYER_KEYS)
+        if "size" not in table:
+            self.fail(f"{where}.size", "is missing; give the number of neurons")
+        size = self.number(table, where, "size", f"a whole number from 1 to {MAX_SIZE}",
+                           lambda v: isinstance(v, int) and 1 <= v <= MAX_SIZE)  # fmt: skip
+        kind = table.get("neuron", "lif")
+        values = {
+            key: self.per_neuron(where, table[key], key, size) for key in PER_NEURON if key in table
+        }
+        bias = values.pop("bias", None)
+        parameters: dict[str, np.ndarray] = {}
+        if not isinstance(kind, str) or kind not in NEURONS:
+            self.fail(f"{where}.neuron", f"must be one of {', '.join(NEURONS)}", kind)
+        else:
+            self.check_kind(where, table, values, kind)
+            if kind == "li" and index < len(self.table["layer"]) - 1:
+                self.fail(f"{where}.neuron", "an li never spikes and must be the last layer", kind)
+            if len(self.problems) == before and self._dialect_known:
+                parameters = _node_parameters(kind, values, dialect, dt)
+                self.check_step(where, kind, parameters, size, dialect, dt)
+        weight = self.weights(where, table, size, n_in)
+        name = table.get("name", f"layer{index + 1}")
+        return _Layer(name, size, str(kind), weight, bias, parameters)
+
+    def check_step(
+        self,
+        where: str,
+        kind: str,
+        parameters: dict[str, np.ndarray],
+        size: int,
+        dialect: Dialect,
+        dt: float,
+    ) -> None:
+        """Whether the dialect makes a step of it; here, so that no other problem hides it."""
+        found: list[str] = []
+        full = {key: np.broadcast_to(value, (size,)) for key, value in parameters.items()}
+        discretise(where, NEURONS[kind], full, dialect, dt, found, [])
+        self.problems += [f"{self.path}: {problem}" for problem in found]
+
+    def check_kind(
+        self, where: str, table: dict[str, Any], values: dict[str, Any], kind: str
+    ) -> None:
+        for key in UNUSED[kind]:
+            if key in table:
+                self.fail(f"{where}.{key}", f"an {kind} neuron has none; remove it", table[key])
+        if kind != "if":
+            if "beta" in table and "tau" in table:
+                self.fail(f"{where}.beta", "give either beta or tau, not both", table["beta"])
+            elif "beta" not in table and "tau" not in table:
+                self.fail(f"{where}.beta", f"is missing: an {kind} neuron needs beta (what the "
+                          "membrane keeps each step) or tau (seconds)")  # fmt: skip
+        limits: list[tuple[str, str, Callable[[np.ndarray], Any]]] = [
+            ("beta", "from 0 to 1", lambda v: (v >= 0) & (v <= 1)),
+            ("tau", "> 0", lambda v: v > 0),
+            ("threshold", "> 0", lambda v: v > 0),
+        ]
+        for key, limit, legal in limits:
+            value = values.get(key)
+            if value is not None and not np.all(legal(value)):
+                self.fail(f"{where}.{key}", f"must be {limit}", table[key])
+
+    def per_neuron(self, where: str, value: Any, key: str, size: int | None) -> np.ndarray | None:
+        """A shared number, a list of one a neuron, or an array of an `.npz`."""
+        dotted = f"{where}.{key}"
+        if isinstance(value, dict):
+            array = self.from_file(dotted, value)
+        elif _is_number(value) or (isinstance(value, list) and all(map(_is_number, value))):
+            array = np.asarray(value, np.float64)
+        else:
+            self.fail(dotted, "must be a number, a list of numbers, or {file, key}", value)
+            return None
+        if array is None:
+            return None
+        if not np.all(np.isfinite(array)):
+            self.fail(dotted, "must be finite", value)
+            return None
+        if array.size != 1 and size is not None and array.shape != (size,):
+            self.fail(dotted, f"has shape {array.shape}; must be one number, or {size}, one a "
+                      "neuron", value)  # fmt: skip
+            return None
+        return array
+
+    def weights(
+        self, where: str, table: dict[str, Any], size: int | None, n_in: int | None
+    ) -> np.ndarray | None:
+        dotted, value = f"{where}.weights", table.get("weights")
+        if value is None:
+            self.fail(dotted, 'is missing; give {file = "….npz", key = "…"} or {seed = 1}')
+            return None
+        if not isinstance(value, dict) or ("file" in value) == ("seed" in value):
+            self.fail(dotted, 'must be {file = "….npz", key = "…"} or {seed = 1}', value)
+            return None
+        if size is not None and n_in is not None and size * n_in > MAX_SYNAPSES:
+            self.fail(f"{where}.size", f"times {n_in} inputs is more than {MAX_SYNAPSES:,} "
+                      "synapses; make the layer smaller", size)  # fmt: skip
+            return None
+        if "seed" in value:
+            return self.random_weights(dotted, value, size, n_in)
+        array = self.from_file(dotted, value)
+        if array is None or size is None or n_in is None:
+            return None
+        if array.shape != (size, n_in):
+            cure = "; transpose it" if array.shape == (n_in, size) else ""
+            self.fail(f"{dotted}.key", f"has shape {array.shape}; must be ({size}, {n_in}), "
+                      f"(size, inputs){cure}", value.get("key"))  # fmt: skip
+            return None
+        if not np.all(np.isfinite(array)):
+            bad = int(np.sum(~np.isfinite(array)))
+            self.fail(f"{dotted}.key", f"holds {bad} NaN or infinite values", value.get("key"))
+            return None
+        return array
+
+    def random_weights(
+        self, dotted: str, value: dict[str, Any], size: int | None, n_in: int | None
+    ) -> np.ndarray | None:
+        """Weights for area and timing studies: a grid of `bits` bits, a share of them zero."""
+        before = len(self.problems)
+        self.check_keys(dotted, value, RANDOM_KEYS)
+        seed = self.number(value, dotted, "seed", "a whole number >= 0",
+                           lambda v: isinstance(v, int) and v >= 0, 0)  # fmt: skip
+        density = self.number(value, dotted, "density", "from 0 to 1, both included",
+                              lambda v: 0 <= v <= 1, 1.0)  # fmt: skip
+        bits = value.get("bits", 8)
+        if bits != "ternary" and not (
+            isinstance(bits, int) and not isinstance(bits, bool) and 2 <= bits <= 8
+        ):
+            self.fail(f"{dotted}.bits", 'must be 2 to 8, or "ternary"', bits)
+            return None
+        top = 1 if bits == "ternary" else (1 << (bits - 1)) - 1
+        scale = self.number(value, dotted, "scale", "> 0",
+                            lambda v: v > 0 and math.isfinite(v), 1.0 / top)  # fmt: skip
+        if len(self.problems) > before or size is None or n_in is None:
+            return None
+        rng = np.random.default_rng(seed)
+        levels = np.concatenate([np.arange(-top, 0), np.arange(1, top + 1)])
+        weight = rng.choice(levels, size=(size, n_in)).astype(np.float64)
+        weight[rng.random((size, n_in)) >= density] = 0.0
+        return weight * scale
+
+    def from_file(self, dotted: str, value: dict[str, Any]) -> np.ndarray | None:
+        """The array that {file, key} names; the file is relative to the config."""
+        self.check_keys(dotted, value, FILE_KEYS)
+        file, key = value.get("file"), value.get("key")
+        for part, given in (("file", file), ("key", key)):
+            if not isinstance(given, str):
+                state = "is missing" if given is None else "must be a text"
+                self.fail(f"{dotted}.{part}", f"{state}; give the .npz and the array's name", given)
+        if not isinstance(file, str) or not isinstance(key, str):
+            return None
+        arrays = self.load_arrays(dotted, file)
+        if arrays is None:
+            return None
+        if key not in arrays:
+            self.fail(f"{dotted}.key", f"is not in {file}, which has "
+                      f"{', '.join(arrays) or 'no arrays'}", key)  # fmt: skip
+            return None
+        array = arrays[key]
+        if array.dtype.kind not in "fiub":
+            self.fail(f"{dotted}.key", f"holds {array.dtype}, not numbers", key)
+            return None
+        return array.astype(np.float64)
+
+    def load_arrays(self, dotted: str, file: str) -> dict[str, np.ndarray] | None:
+        path = self.path.parent / file
+        if path not in self._files:
+            self._files[path] = None
+            try:
+                with np.load(path, allow_pickle=False) as loaded:
+                    self._files[path] = {key: loaded[key] for key in loaded.files}
+            except FileNotFoundError:
+                self.fail(f"{dotted}.file", f"there is no file {path}", file)
+                return None
+            except Exception as error:  # zipfile and numpy each raise their own
+                self.fail(f"{dotted}.file", f"is not a readable .npz ({error})", file)
+                return None
+        return self._files[path]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A checked layer."""
+
+    name: str
+    size: int
+    kind: str
+    weight: np.ndarray | None
+    bias: np.ndarray | None
+    parameters: dict[str, np.ndarray]
+
+    def add_to(self, builder: ChainBuilder) -> None:
+        if len(builder.shape) > 1:
+            builder.flatten(f"{self.name}.flatten", 0, -1, ())
+        assert self.weight is not None
+        builder.linear(f"{self.name}.weights", self.weight, self.bias)
+        builder.neuron(self.name, NEURONS[self.kind], self.parameters)
+
+
+def _node_parameters(
+    kind: str, values: dict[str, Any], dialect: Dialect, dt: float
+) -> dict[str, np.ndarray]:
+    """The values as NIR would name them; what is not given is the framework's default."""
+    zero, one = np.zeros(()), np.ones(())
+    out: dict[str, np.ndarray] = {}
+    if kind == "if":
+        out["r"] = values.get("r", one)
+    else:
+        if "beta" in values:
+            beta = values["beta"]
+            with np.errstate(divide="ignore"):
+                exponent = np.abs(np.log(np.maximum(beta, 1e-300)))
+                out["tau"] = dt / (1 - beta if dialect.decay == "euler" else exponent)
+            out["decay"] = beta
+        else:
+            out["tau"] = values["tau"]
+        # The input gain of r*dt/tau is then 1, as in snnTorch.
+        out["r"] = values.get("r", out["tau"] / dt)
+        out["v_leak"] = values.get("v_leak", zero)
+    if kind != "li":
+        out["v_threshold"] = values.get("threshold", one)
+        out["v_reset"] = values.get("v_reset", zero)
+    if "v_init" in values:
+        out["v_init"] = values["v_init"]
+    return out
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

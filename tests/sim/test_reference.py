@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The float reference against traces of the frameworks themselves, and against small sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from spikefab.gen.errors import InputError
+from spikefab.gen.load import load_network
+from spikefab.gen.nir_import import import_nir
+from spikefab.sim.reference import run_reference
+
+N = 32
+
+
+def _lif(tau: float, **values: float) -> nir.NIRNode:
+    full = {"r": 1.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0} | values
+    return nir.LIF(tau=_all(tau), **{k: _all(v) for k, v in full.items()})
+
+
+def _all(value: float) -> np.ndarray:
+    return np.full(N, value, np.float32)
+
+
+def _if(r: float = 1.0) -> nir.NIRNode:
+    return nir.IF(r=_all(r), v_threshold=_all(1.0), v_reset=_all(0.0))
+
+
+# snnTorch writes tau = dt/(1 - beta) and r = tau/dt, with dt = 1e-4 s.
+LEAKY = _lif(1e-4 / (1 - 0.9375), r=1 / (1 - 0.9375))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A recording of one framework's cell, and the graph and dialect that say the same."""
+
+    name: str
+    node: nir.NIRNode
+    dialect: str | None
+    dt: float | None = None
+
+
+TRACES = [
+    Trace("snntorch_Leaky_subtract_delay", LEAKY, "snntorch-subtract"),
+    Trace("snntorch_Leaky_subtract_delay", LEAKY, None),
+    Trace("snntorch_Leaky_subtract_nodelay", LEAKY, "snntorch,reset_delay=false"),
+    Trace("snntorch_Leaky_zero_delay", LEAKY, "snntorch-zero"),
+    Trace("norse_IAF", _if(), "norse"),
+    Trace("norse_LIFBox_value", _lif(0.008), "norse"),
+    Trace("norse_LIFBox_subtract", _lif(0.008, v_threshold=0.5), "norse,reset=subtract"),
+    # Norse 1.1.0 writes dt/tau_inv for tau.
+    Trace("norse_LIFBox_value", _lif(0.001 / 125), "norse"),
+    Trace("sinabs_IAF_multi", _if(), "sinabs"),
+    Trace("sinabs_IAF_multi_min-1", _if(), "sinabs,v_min=-1"),
+    Trace("sinabs_IAF_multi_min-1", _if(), "sinabs,v_min=-threshold"),
+    Trace("sinabs_LIF_nonorm", _lif(16), "sinabs,norm_input=false"),
+    Trace("sinabs_LIF_nonorm_single_reset", _lif(16),
+          "sinabs,norm_input=false,multi_spike=false,reset=zero"),
+    Trace("sinabs_LIF_norm", _lif(16, v_threshold=0.25), "sinabs"),
+    Trace("spikingjelly_IF_hard", _if(1e4), "spikingjelly"),
+    Trace("spikingjelly_IF_hard", _if(1e4), None),
+    Trace("spikingjelly_IF_soft", _if(1e4), "spikingjelly,reset=subtract"),
+    Trace("spikingjelly_LIF_decayinput_hard", _lif(4e-4), "spikingjelly"),
+    Trace("spikingjelly_LIF_nodecay_hard", _lif(4e-4, r=4), "spikingjelly,decay_input=false"),
+    Trace("spyx_IF", _if(), "spyx"),
+    Trace("rockpool_LIFNeuronTorch", _lif(0.016), "rockpool,state=clear", 1e-3),
+]  # fmt: skip
+
+
+def _graph(weight: np.ndarray, node: nir.NIRNode) -> nir.NIRGraph:
+    return nir.NIRGraph(
+        nodes={
+            "input": nir.Input(np.array([weight.shape[1]])),
+            "fc": nir.Linear(weight),
+            "cell": node,
+            "output": nir.Output(np.array([weight.shape[0]])),
+        },
+        edges=[("cell", "output"), ("input", "fc"), ("fc", "cell")],
+    )
+
+
+def _arrays(folder: Path, name: str) -> dict[str, np.ndarray]:
+    with np.load(folder / "frameworks" / f"{name}.npz") as file:
+        return {key: file[key] for key in ("x", "W", "spikes", "mem")}
+
+
+@pytest.mark.parametrize("trace", TRACES, ids=lambda t: f"{t.name}-{t.dialect}")
+def test_reproduces_framework(trace: Trace, shared_data: Path, tmp_path: Path) -> None:
+    recorded = _arrays(shared_data, trace.name)
+    path = tmp_path / "net.nir"
+    nir.write(path, _graph(recorded["W"], trace.node))
+    network = load_network(path, dialect=trace.dialect, dt=trace.dt)
+    result = run_reference(network, recorded["x"][None], record=True)
+    assert recorded["spikes"].any()
+    assert np.count_nonzero(result.spikes["cell"][0] != recorded["spikes"]) == 0
+    assert result.mem is not None
+    np.testing.assert_allclose(result.mem["cell"][0], recorded["mem"], rtol=0, atol=1e-6)
+
+
+def test_reproduces_norse_li(shared_data: Path) -> None:
+    recorded = _arrays(shared_data, "norse_LIBox")
+    node = nir.LI(tau=_all(0.008), r=_all(1.0), v_leak=_all(0.0))
+    result = run_reference(
+        import_nir(_graph(recorded["W"], node), dialect="norse"), recorded["x"][None]
+    )
+    assert result.mem is not None  # an LI output needs no asking
+    np.testing.assert_allclose(result.mem["cell"][0], recorded["mem"], rtol=0, atol=1e-6)
+    assert not result.spikes["cell"].any()
+
+
+def test_config_runs_as_the_graph(shared_data: Path, tmp_path: Path) -> None:
+    recorded = _arrays(shared_data, "snntorch_Leaky_subtract_delay")
+    np.savez(tmp_path / "w.npz", fc=recorded["W"])
+    (tmp_path / "net.toml").write_text(
+        '[network]\ndialect = "snntorch-subtract"\ninput = 16\n'
+        '[[layer]]\nname = "cell"\nsize = 32\nbeta = 0.9375\n'
+        'weights = { file = "w.npz", key = "fc" }\n'
+    )
+    result = run_reference(load_network(tmp_path / "net.toml"), recorded["x"][None])
+    np.testing.assert_array_equal(result.spikes["cell"][0], recorded["spikes"])
+
+
+@pytest.mark.parametrize("dialect", ["snntorch", "norse", "sinabs", "spikingjelly", "nir-literal"])
+def test_batches_do_not_mix(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any split into chunks gives the same; samples do not see each other."""
+    rng = np.random.default_rng(1)
+    weight = rng.integers(-8, 24, (N, 16)) / 16
+    network = import_nir(_graph(weight, _lif(5.0, v_threshold=0.5)), dialect=dialect, dt=1.0)
+    x = rng.integers(0, 3, (7, 11, 16))
+    calls: list[tuple[int, int]] = []
+    whole = run_reference(network, x, record=True, progress=lambda a, b: calls.append((a, b)))
+    assert calls == [(7, 7)]
+    monkeypatch.setattr("spikefab.sim.reference.CHUNK_VALUES", 3 * 11 * N)
+    parts = run_reference(network, x, record=True, progress=lambda a, b: calls.append((a, b)))
+    assert calls[1:] == [(3, 7), (6, 7), (7, 7)]
+    alone = run_reference(network, x[4:5])
+    assert whole.spikes["cell"].any()
+    assert whole.mem is not None
+    assert parts.mem is not None
+    np.testing.assert_array_equal(whole.spikes["cell"], parts.spikes["cell"])
+    np.testing.assert_allclose(whole.mem["cell"], parts.mem["cell"], atol=1e-6)
+    np.testing.assert_array_equal(whole.spikes["cell"][4], alone.spikes["cell"][0])
+
+
+def _one(dialect: str, x: list[int], dt: float = 1.0, **values: float) -> tuple[list[int], list]:
+    """One neuron with weight 1: spikes and membranes by step."""
+    full = {"tau": 2.0, "r": 1.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0} | values
+    node = nir.LIF(**{k: np.array([v]) for k, v in full.items()})
+    network = import_nir(_graph(np.ones((1, 1)), node), dialect=dialect, dt=dt)
+    result = run_reference(network, np.array(x).reshape(1, -1, 1), record=True)
+    assert result.mem is not None
+    return result.spikes["cell"][0, :, 0].tolist(), result.mem["cell"][0, :, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "values", "spikes", "mem"),
+    [
+        # v = v/2 + x/2 with r*dt/tau = 1/2; threshold 1: `gt` must not fire at 1.
+        ("nir-literal", {"v_reset": 0.25}, [0, 1, 0, 1], [1, 0.25, 0.125, 0.25]),
+        ("nir-literal,compare=ge", {}, [1, 1, 0, 1], [0, 0, 0, 0]),
+        # beta 1/2; the reset subtracts one step late.
+        ("snntorch", {"r": 2.0}, [1, 1, 0, 1], [2, 4.0, 1.0, 2.5]),
+        ("snntorch-zero", {"r": 2.0}, [1, 1, 0, 1], [2, 4.0, 0.0, 2.0]),
+        # The leak's pull, and Norse's start at v_leak.
+        ("norse", {"v_leak": 0.5, "v_threshold": 9.0}, [0] * 4, [1.5, 3, 1.75, 2.125]),
+        # Starts at v_reset, leaks towards v_leak.
+        ("spikingjelly", {"v_leak": 0.5, "v_reset": 0.5, "v_threshold": 9.0}, [0] * 4,
+         [1.5, 3.0, 1.75, 2.125]),
+        ("spikingjelly,v_reset=-1,decay_input=false", {}, [1, 1, 0, 1], [-1, -1, -0.5, -1]),
+        # The output is the comparison before the step.
+        ("spyx", {}, [0, 1, 1, 0], [2, 4.0, 1.0, 2.5]),
+    ],
+)  # fmt: skip
+def test_small_sums(dialect: str, values: dict, spikes: list[int], mem: list[float]) -> None:
+    assert _one(dialect, [2, 4, 0, 2], **values) == (spikes, mem)
+
+
+def test_multi_spike_counts() -> None:
+    spikes, mem = _one(
+        "sinabs,decay=euler,norm_input=false", [5, 0, 1, 0], v_threshold=2.0, tau=1e9
+    )
+    assert (spikes, mem) == ([2, 0, 1, 0], [1, 1, 0, 0])
+    # `gt`: a membrane of exactly two thresholds spikes once.
+    spikes, mem = _one(
+        "sinabs,decay=euler,norm_input=false,compare=gt", [4, 0, 1, 0], v_threshold=2.0, tau=1e9
+    )
+    assert (spikes, mem) == ([1, 0, 1, 0], [2, 2, 1, 1])
+
+
+def test_refuses_wrong_shape() -> None:
+    network = import_nir(_graph(np.ones((N, 16)), LEAKY), dialect="snntorch")
+    with pytest.raises(InputError, match=r"shape \(2, 3, 15\); it must be \(samples, steps, 16\)"):
+        run_reference(network, np.zeros((2, 3, 15), int))
