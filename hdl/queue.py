@@ -27,6 +27,11 @@ class Queue(wiring.Component):
         self.shape, self.depth = shape, depth
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
+    @staticmethod
+    def latency(depth: int) -> int:
+        """Cycles from an item's acceptance by an empty queue to its offer at the other end."""
+        return 1 if depth <= REGISTERS_MAX else 2
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self.depth <= REGISTERS_MAX:

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cost model: the cycle at which every token leaves, exactly as the hardware does it.
+
+Follows `hdl.accumulate`, `hdl.neuron` and `hdl.serialise` as a max-plus recurrence: an item moves
+on in the first cycle in which it is there and the next stage is free. A layer's step takes
+``events * groups + groups`` cycles, more only where a pass of the neuron array must wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikefab.hdl.accumulate import AccumulateEngine
+from spikefab.hdl.params import CoreParams, LayerParams
+from spikefab.hdl.queue import Queue
+from spikefab.hdl.serialise import CHUNK, queue_depth
+from spikefab.hdl.timing import NeuronTiming
+
+__all__ = ["Cycles", "predict_cycles"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cycles:
+    """Clock cycles a sample, int64 (samples,)."""
+
+    cycles: np.ndarray
+    """From acceptance of a sample's first item to acceptance of its last output token, input
+    always offered, output always ready, the sample alone in the pipeline."""
+    interval: np.ndarray
+    """From a sample's first item to the next one's, back to back; behind the last sample comes the
+    first one again."""
+
+
+def predict_cycles(params: CoreParams, x: np.ndarray, spikes: list[np.ndarray]) -> Cycles:
+    """Predicts from what happens: `x` (samples, steps, n_inputs) event counts, `spikes` a layer
+    (samples, steps, n) spike counts, as the golden model gives them."""
+    n_samples = len(x)
+    events = x.reshape(n_samples, x.shape[1], -1).sum(axis=2)
+    chunks = [
+        _chunk_counts(layer, s) if layer.neuron.spiking else None
+        for layer, s in zip(params.layers, spikes, strict=True)
+    ]
+    alone = np.zeros(n_samples, np.int64)
+    first = np.zeros(n_samples + 1, np.int64)
+    stream = _Pipeline(params)
+    for sample in range(n_samples + 1):
+        following = sample % n_samples
+        own = [None if c is None else c[following] for c in chunks]
+        first[sample], _ = stream.sample(events[following], own)
+        if sample < n_samples:
+            start, end = _Pipeline(params).sample(events[sample], own)
+            alone[sample] = end - start
+    return Cycles(cycles=alone, interval=np.diff(first))
+
+
+def _chunk_counts(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
+    """Spikes a chunk: (samples, steps, groups, chunks a group)."""
+    n_chunks = -(-layer.lanes // CHUNK)
+    shape = spikes.shape[:2]
+    lanes = np.zeros((*shape, layer.groups * layer.lanes), np.int64)
+    lanes[..., : layer.neuron.n] = spikes
+    padded = np.zeros((*shape, layer.groups, n_chunks * CHUNK), np.int64)
+    padded[..., : layer.lanes] = lanes.reshape(*shape, layer.groups, layer.lanes)
+    return padded.reshape(*shape, layer.groups, n_chunks, CHUNK).sum(axis=-1)
+
+
+class _LayerClock:
+    """When each register of a layer was last loaded; times are cycles of acceptance."""
+
+    def __init__(self, params: LayerParams):
+        self.groups = params.groups
+        self.n = params.neuron.n
+        self.lanes = params.lanes
+        timing = NeuronTiming(params.neuron, params.groups)
+        self.spacing = timing.spacing
+        # From a token's acceptance to its first group at the queue's input.
+        self.done = AccumulateEngine.LATENCY + timing.output
+        self.queue = Queue.latency(queue_depth(params.groups))
+        self.split = params.lanes > CHUNK
+        self.engine_free = 0  # first cycle in which the engine takes an item
+        self.pass_free = 0  # first cycle in which the neuron array starts a pass
+        # When room for a group came back: its entry left the queue, or it was never queued.
+        self.returns = [-1] * queue_depth(params.groups)
+        self.entry = -1  # when the previous entry left the queue
+        self.chunk = -1  # when the previous chunk was loaded
+        self.emitted = -1  # when the previous chunk's last item was loaded for output
+        self.accepted = -1  # when the previous output item was taken
+
+    def event(self, ready: int) -> int:
+        """The cycle in which an event that is offered from `ready` is accepted."""
+        at = max(ready, self.engine_free)
+        self.engine_free = at + self.groups
+        return at
+
+    def token(self, ready: int) -> int:
+        """The same for a token."""
+        self.returns.sort()
+        room = self.returns[self.groups - 1] + 1
+        del self.returns[: self.groups]
+        at = max(ready, self.engine_free, self.pass_free, room)
+        self.engine_free = at + self.groups
+        self.pass_free = at + self.spacing
+        return at
+
+
+class _Pipeline:
+    """The whole core's clock."""
+
+    def __init__(self, params: CoreParams):
+        self.layers = [_LayerClock(layer) for layer in params.layers]
+
+    def sample(self, events: np.ndarray, chunks: list[np.ndarray | None]) -> tuple[int, int]:
+        """Streams one sample in; returns when its first item and its last output token pass."""
+        layer0 = self.layers[0]
+        start: int | None = None
+        out = 0
+        for t, n_events in enumerate(events):
+            at = layer0.engine_free
+            if n_events:
+                start = at if start is None else start
+                layer0.engine_free = at + int(n_events) * layer0.groups
+            token = layer0.token(layer0.engine_free)
+            start = token if start is None else start
+            out = self._emit(0, token, t, chunks)
+        assert start is not None
+        return start, out
+
+    def _emit(self, k: int, token: int, t: int, chunks: list[np.ndarray | None]) -> int:
+        """What layer `k` puts out for the pass that began at `token`; the time its token left."""
+        layer = self.layers[k]
+        following = self.layers[k + 1] if k + 1 < len(self.layers) else None
+        own = chunks[k]
+        if own is None:
+            return self._membranes(layer, token)
+        step = own[t].tolist()
+        out = 0
+        for group, counts in enumerate(step):
+            end = group == layer.groups - 1
+            waiting = [c for c in counts if c]
+            done = token + layer.done + group
+            if not waiting and not end:
+                layer.returns.append(done)
+                continue
+            there = max(done + layer.queue, layer.entry + 1)
+            if layer.split:
+                # Taken up when the entry before has given its last chunk.
+                layer.entry = there = max(there, layer.chunk)
+                there += 1
+            for index, count in enumerate(waiting or [0]):
+                final = end and index >= len(waiting) - 1
+                load = max(there, layer.emitted, layer.chunk + 1 if layer.split else 0)
+                if not layer.split:
+                    layer.entry = load
+                layer.chunk = load
+                ready = load + 1
+                for item in range(count + final):
+                    is_token = item == count
+                    ready = max(ready, layer.accepted)
+                    layer.emitted = ready
+                    offered = ready + 1
+                    if following is None:
+                        layer.accepted = offered
+                    elif is_token:
+                        layer.accepted = following.token(offered)
+                    else:
+                        layer.accepted = following.event(offered)
+                    ready += 1
+                there = load + 1
+            layer.returns.append(layer.entry)
+            out = layer.accepted
+        if following is not None:
+            return self._emit(k + 1, out, t, chunks)
+        return out
+
+    def _membranes(self, layer: _LayerClock, token: int) -> int:
+        """An integrator's output: every neuron, then the token; nothing comes after it."""
+        for group in range(layer.groups):
+            end = group == layer.groups - 1
+            there = max(token + layer.done + group + layer.queue, layer.entry + 1)
+            size = layer.n - group * layer.lanes if end else layer.lanes
+            first = max(there, layer.accepted)
+            # The output register takes one item a cycle and the consumer is always ready.
+            layer.accepted = first + size + end
+            layer.entry = layer.accepted - 1
+            layer.returns.append(layer.entry)
+        return layer.accepted
