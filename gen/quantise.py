@@ -335,10 +335,10 @@ class _LayerJob:
                 f"node {name!r}: 1-bit weights are 0 and -1 times a scale, and the layer has "
                 "others; use at least 2 bits, or ternary"
             )
-        if ternary:
-            return fit_ternary(w, per_channel, self.x)
         threshold = self.neuron.threshold
         unit = float(threshold[0]) if self.neuron.spiking and np.ptp(threshold) == 0 else None
+        if ternary:
+            return fit_ternary(w, per_channel, self.x, unit)
         return fit_grid(w, self.width, per_channel, self.x, unit)
 
     # Membranes
