@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host driver: samples in, spikes and classes out, exactly, over a line that may fail."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from spikefab.host.check import DesignFacts, check_samples, read_manifest
+from spikefab.host.errors import HostError
+from spikefab.host.protocol import (
+    RESULT_BYTES,
+    Counters,
+    Frame,
+    FrameError,
+    FromBoard,
+    Identity,
+    Result,
+    Words,
+)
+from spikefab.host.session import LineFault, Session
+
+__all__ = ["Board", "RunResult"]
+
+DEFAULT_BAUD = 115200
+SEND_EVENTS, SEND_SCORES = 1, 2
+"""Flags of SYNC."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunResult:
+    """What a board answered, B samples of T steps, n outputs."""
+
+    spikes: np.ndarray | None
+    """int16 (B, T, n), 0 for an integrator; None without `events`."""
+    mem: np.ndarray | None
+    """An integrator's membranes (B, T, n), int32, int64 where wider than 32 bits; else None."""
+    classes: np.ndarray
+    """int64 (B,): output of the highest score, the lowest one of several."""
+    scores: np.ndarray
+    """int64 (B, n): spikes of the sample, saturating at 65,535; an integrator's last membranes."""
+    cycles: np.ndarray
+    """int64 (B,): clock cycles from the first item in to the last token out, modulo 2**32."""
+    n_events_in: np.ndarray
+    n_events_out: np.ndarray
+    """int64 (B,): events that the board counted, modulo 2**24."""
+    n_retries: int
+    """Times that the line failed and samples were sent again."""
+
+
+class Board:
+    """A board that runs a design. A context manager; not for several threads at once."""
+
+    def __init__(
+        self,
+        transport: Any,
+        manifest: dict[str, Any] | str | Path,
+        *,
+        name: str = "board",
+        timeout: float = 5.0,
+        retries: int = 20,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Talks over `transport` (`read`, `write`, perhaps `in_waiting` and `close`).
+
+        `timeout`: seconds without progress until a `HostError`; `retries`: how often in a row one
+        sample is sent again. Raises `HostError` where the board does not run this design.
+        """
+        self.facts = read_manifest(manifest)
+        self.retries = retries
+        self._transport = transport
+        self._session = Session(transport, name, clock, timeout)
+        self._words_in = Words(self.facts.n_inputs)
+        width = self.facts.output_width
+        self._words_out = Words(
+            self.facts.n_outputs, 0 if width == 0 else 4 if width <= 32 else 5
+        )
+        self.identity = self._sync(SEND_EVENTS | SEND_SCORES)
+
+    @classmethod
+    def open(
+        cls,
+        port: str,
+        manifest: dict[str, Any] | str | Path,
+        *,
+        baud: int | None = None,
+        timeout: float = 5.0,
+    ) -> Board:
+        """Opens a serial port or pseudo-terminal; the baud rate is the manifest's unless given."""
+        import serial
+
+        facts = read_manifest(manifest)
+        rate = baud or facts.baud or DEFAULT_BAUD
+        try:
+            line = serial.Serial(port, rate, timeout=0.02, write_timeout=timeout)
+        except (OSError, ValueError) as error:
+            raise HostError(f"{port}: cannot be opened at {rate} baud ({error}); check the port's "
+                            f"name, its permissions, and that nothing else uses it") from None  # fmt: skip
+        # USB adapters otherwise hold short answers back for 16 ms.
+        with contextlib.suppress(OSError, ValueError, AttributeError, NotImplementedError):
+            line.set_low_latency_mode(True)
+        try:
+            return cls(line, manifest, name=port, timeout=timeout)
+        except BaseException:
+            line.close()
+            raise
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the port; may be called twice."""
+        with contextlib.suppress(OSError):
+            getattr(self._transport, "close", lambda: None)()
+
+    def counters(self) -> Counters:
+        """Totals of the link since the board was configured."""
+        session = self._session
+        session.counters = None
+        session.start_waiting()
+        for _ in range(self.retries + 1):
+            session.query()
+            until = session.clock() + max(0.2, session.timeout / (self.retries + 1))
+            try:
+                while session.clock() < until:
+                    session.receive(block=True)
+                    if session.counters is not None:
+                        return session.counters
+            except (LineFault, FrameError):
+                self._sync(SEND_EVENTS | SEND_SCORES)
+        raise HostError(f"{session.name}: no answer to {self.retries + 1} questions for the "
+                        f"counters; check cable and power")  # fmt: skip
+
+    def run(
+        self,
+        x: np.ndarray,
+        *,
+        events: bool = True,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> RunResult:
+        """Runs samples, (samples, steps, *input shape): counts of events.
+
+        `events` = False leaves the output events out: class, scores and counts only, and less
+        traffic. `progress(done, total)` is called after each sample. What fails on the line is
+        repeated; the result is exact or a `HostError`.
+        """
+        x = check_samples(x, self.facts)
+        inbox = _Inbox(x, self.facts, self._words_out, events)
+        flags = SEND_SCORES | (SEND_EVENTS if events else 0)
+        n_retries, in_a_row, done_before = 0, 0, 0
+        self._sync(flags)
+        while True:
+            try:
+                self._stream(x, inbox, progress)
+                break
+            except (LineFault, FrameError) as fault:
+                in_a_row = in_a_row + 1 if inbox.n_done == done_before else 1
+                done_before = inbox.n_done
+                n_retries += 1
+                if in_a_row > self.retries:
+                    raise HostError(f"{self._session.name}: sample {inbox.n_done} failed "
+                                    f"{in_a_row} times in a row ({fault}); the line is too noisy: "
+                                    f"a shorter cable, a lower baud rate") from None  # fmt: skip
+                self._sync(flags)
+        return inbox.result(n_retries)
+
+    def _stream(
+        self, x: np.ndarray, inbox: _Inbox, progress: Callable[[int, int], object] | None
+    ) -> None:
+        """Sends the samples that have no result yet, and takes the results."""
+        session = self._session
+        inbox.restart()
+        chunks = self._chunks(x[inbox.n_done :])
+        chunk = next(chunks, None)
+        session.start_waiting()
+        while inbox.n_done < len(x):
+            while chunk is not None and session.has_room(len(chunk)):
+                session.send(chunk)
+                chunk = next(chunks, None)
+            for frame in session.receive(block=True):
+                before = inbox.n_done
+                inbox.take(frame)
+                if progress is not None:
+                    for n in range(before, inbox.n_done):
+                        progress(n + 1, len(x))
+
+    def _chunks(self, x: np.ndarray) -> Iterator[bytes]:
+        """The samples' words, cut into payloads; a payload may hold parts of several samples."""
+        words = self._words_in
+        size = self.identity.max_payload // words.word_bytes * words.word_bytes
+        # Two frames at least should fit into the buffer, so that the line never waits for an ACK.
+        while size > words.word_bytes * 16 and 3 * (size + 1) > self.identity.capacity:
+            size -= words.word_bytes
+        rest = b""
+        for sample in x:
+            rest += words.encode(sample)
+            while len(rest) >= size:
+                yield rest[:size]
+                rest = rest[size:]
+        if rest:
+            yield rest
+
+    def _sync(self, flags: int) -> Identity:
+        identity = self._session.sync(flags)
+        facts, name = self.facts, self._session.name
+        if identity.design_hash != facts.design_hash:
+            raise HostError(
+                f"{name}: the board runs design {identity.design_hash.hex()}, not {facts.name!r} "
+                f"({facts.design_hash.hex()}); flash {facts.name!r}, or give the manifest of the "
+                f"design that it runs"
+            )
+        shape = (identity.n_inputs, identity.n_outputs, identity.output_width)
+        if shape != (facts.n_inputs, facts.n_outputs, facts.output_width):
+            raise HostError(f"{name}: the board's link is built for (inputs, outputs, output bits)"
+                            f" = {shape}, the manifest says otherwise; compile and flash the "
+                            f"design again")  # fmt: skip
+        return identity
+
+
+@dataclass
+class _Inbox:
+    """Puts frames together to results."""
+
+    x: np.ndarray
+    facts: DesignFacts
+    words: Words
+    events: bool
+    n_done: int = 0
+    _events: bytearray = field(default_factory=bytearray)
+    _scores: bytearray = field(default_factory=bytearray)
+
+    def __post_init__(self) -> None:
+        b, t, _ = self.x.shape
+        n = self.facts.n_outputs
+        wide = np.int64 if self.facts.output_width > 32 else np.int32
+        self.spikes = np.zeros((b, t, n), np.int16) if self.events else None
+        graded = self.events and self.facts.is_membrane
+        self.mem = np.zeros((b, t, n), wide) if graded else None
+        self.scores = np.zeros((b, n), np.int64)
+        self.counts = np.zeros((4, b), np.int64)
+
+    def restart(self) -> None:
+        """Forgets the parts of a sample that has no result yet."""
+        self._events.clear()
+        self._scores.clear()
+
+    def take(self, frame: Frame) -> None:
+        """Takes a frame; raises `FrameError` where it cannot be an answer to the samples."""
+        if frame.type == FromBoard.EVENTS:
+            self._events += frame.payload
+        elif frame.type == FromBoard.SCORES:
+            self._scores += frame.payload
+        elif frame.type == FromBoard.RESULT and len(frame.payload) % RESULT_BYTES == 0:
+            for at in range(0, len(frame.payload), RESULT_BYTES):
+                self._finish(Result.decode(frame.payload[at : at + RESULT_BYTES]))
+        else:
+            raise FrameError(f"unknown frame, type {frame.type:#x}")
+
+    def _finish(self, result: Result) -> None:
+        k = self.n_done
+        if k >= len(self.x):
+            raise FrameError("more results than samples")
+        steps, n = self.x.shape[1], self.facts.n_outputs
+        n_in = int(self.x[k].sum(dtype=np.int64)) & 0xFFFFFF
+        if result.steps != steps or result.n_events_in != n_in or result.winner >= n:
+            raise FrameError("the board counted another sample than was sent")
+        size = self.words.payload_bytes or 2
+        if len(self._scores) != size * n:
+            raise FrameError("scores of wrong length")
+        raw = bytes(self._scores)
+        self.scores[k] = [
+            int.from_bytes(raw[at : at + size], "little", signed=self.facts.is_membrane)
+            for at in range(0, len(raw), size)
+        ]
+        if self.spikes is not None:
+            self.spikes[k], values = self.words.decode(bytes(self._events), steps)
+            if self.mem is not None and values is not None:
+                self.mem[k] = values
+        elif self._events:
+            raise FrameError("events that nobody asked for")
+        self.counts[:, k] = (result.winner, result.cycles, result.n_events_in, result.n_events_out)
+        self.n_done += 1
+        self.restart()
+
+    def result(self, n_retries: int) -> RunResult:
+        classes, cycles, n_in, n_out = self.counts
+        return RunResult(
+            spikes=self.spikes, mem=self.mem, classes=classes, scores=self.scores, cycles=cycles,
+            n_events_in=n_in, n_events_out=n_out, n_retries=n_retries,
+        )  # fmt: skip
