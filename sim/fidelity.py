@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What rounding costs: the integer network against the float reference, on given inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from spikefab.gen.errors import InputError
+from spikefab.gen.network import Network
+from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.samples import check_counts
+from spikefab.sim.golden import GoldenResult, run_golden
+from spikefab.sim.reference import ReferenceResult, run_reference
+
+__all__ = ["Difference", "Fidelity", "LayerFidelity", "compare_to_reference", "predicted_class"]
+
+CHUNK_BYTES = 256 << 20
+"""Memory that the traces of one chunk of samples may take."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one layer's integers differ from its float reference."""
+
+    spikes: int
+    """Outputs (sample, step, neuron) whose spike counts differ."""
+    share: float
+    """The same, as a share of all outputs."""
+    first_spike: tuple[int, int, int] | None
+    """(sample, step, neuron) of the first one, samples first; None where there is none."""
+    membrane: float
+    """Largest membrane difference, in the float network's units."""
+    membrane_at: tuple[int, int, int] | None
+    """(sample, step, neuron) of the largest; None where all membranes are equal."""
+
+
+@dataclass(frozen=True)
+class LayerFidelity:
+    """One layer in both networks."""
+
+    name: str
+    spiking: bool
+    float_spikes: float
+    """Mean spikes a sample."""
+    integer_spikes: float
+    whole: Difference
+    """With the differences that earlier layers hand on."""
+    local: Difference | None
+    """Each layer alone, driven by the float reference's spikes; None where not asked for."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A comparison over all samples."""
+
+    samples: int
+    steps: int
+    input_events: float
+    """Mean events a sample."""
+    layers: tuple[LayerFidelity, ...]
+    agreement: float
+    """Share of the samples that both networks put in the same class."""
+    float_accuracy: float | None
+    """Share of the samples whose class is their label; None without labels."""
+    integer_accuracy: float | None
+
+    @property
+    def points_lost(self) -> float | None:
+        """Accuracy lost by rounding, in percentage points; negative where integers do better."""
+        if self.float_accuracy is None or self.integer_accuracy is None:
+            return None
+        return 100 * (self.float_accuracy - self.integer_accuracy)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "points_lost": self.points_lost}
+
+    def lines(self) -> list[str]:
+        """A line a layer and one for the accuracy."""
+        out = []
+        for layer in self.layers:
+            d = layer.whole
+            text = f"{layer.name}: "
+            if layer.spiking:
+                text += f"{d.spikes} spike differences ({100 * d.share:.3g} %)"
+                if d.first_spike is not None:
+                    text += ", first at sample {}, step {}, neuron {}".format(*d.first_spike)
+                text += "; "
+            text += f"largest membrane difference {d.membrane:.4g}"
+            if layer.spiking:
+                text += f"; {layer.integer_spikes:.1f} spikes a sample for {layer.float_spikes:.1f}"
+            if layer.local is not None and layer.spiking:
+                text += f"; alone {layer.local.spikes} spike differences"
+            out.append(text)
+        text = f"same class in {100 * self.agreement:.2f} % of {self.samples} samples"
+        if self.float_accuracy is not None and self.integer_accuracy is not None:
+            text += (
+                f"; accuracy {100 * self.float_accuracy:.2f} % in float, "
+                f"{100 * self.integer_accuracy:.2f} % in integers"
+            )
+        return [*out, text]
+
+
+def predicted_class(spikes: np.ndarray, mem: np.ndarray | None = None) -> np.ndarray:
+    """The class of each sample, (samples,): the output with most spikes, the lowest of several.
+
+    `spikes`: (samples, steps, n). With `mem` (an integrator's, same shape): the output with the
+    largest membrane after the last step.
+    """
+    return (spikes.sum(axis=1, dtype=np.int64) if mem is None else mem[:, -1]).argmax(axis=1)
+
+
+def compare_to_reference(
+    network: Network,
+    qnet: QNetwork,
+    x: np.ndarray,
+    y: np.ndarray | None = None,
+    *,
+    local: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Fidelity:
+    """Runs `x` (samples, steps, *input_shape) through both networks and compares every output.
+
+    `y`: labels (samples,). `local`: also each layer alone, driven by the reference's spikes, which
+    tells where a difference comes from. Works on chunks of samples that keep the traces within
+    `chunk_bytes`; `progress(done, total)` is called after each.
+    """
+    x = check_counts(x, qnet.input_shape, qnet.input_max, qnet.steps)
+    n_samples, n_steps = x.shape[:2]
+    if y is not None and y.shape != (n_samples,):
+        raise InputError(f"y has shape {y.shape}; labels are one integer a sample, ({n_samples},)")
+    # Spikes and membranes of both networks, and the scratch of a comparison.
+    a_sample = 40 * n_steps * (qnet.n_inputs + sum(layer.neuron.n for layer in qnet.layers))
+    chunk = max(1, chunk_bytes // a_sample)
+    tallies = {layer.name: (_Tally(layer), _Tally(layer)) for layer in qnet.layers}
+    totals = {layer.name: [0, 0] for layer in qnet.layers}
+    last = qnet.layers[-1]
+    classes: list[tuple[np.ndarray, np.ndarray]] = []
+    for start in range(0, n_samples, chunk):
+        part = x[start : start + chunk]
+        reference = run_reference(network, part, record=True)
+        golden = run_golden(qnet, part, record=[layer.name for layer in qnet.layers])
+        assert reference.mem is not None
+        source = part.reshape(*part.shape[:2], -1)
+        for layer in qnet.layers:
+            name = layer.name
+            tallies[name][0].add(start, reference, golden)
+            if local:
+                tallies[name][1].add(start, reference, _alone(qnet, layer, source))
+            source = reference.spikes[name]
+            totals[name][0] += int(reference.spikes[name].sum(dtype=np.int64))
+            totals[name][1] += int(golden.spikes[name].sum(dtype=np.int64))
+        spiking = last.neuron.spiking
+        classes.append(
+            (
+                predicted_class(
+                    reference.spikes[last.name], None if spiking else reference.mem[last.name]
+                ),
+                predicted_class(
+                    golden.spikes[last.name], None if spiking else golden.mem[last.name]
+                ),
+            )
+        )
+        if progress is not None:
+            progress(start + len(part), n_samples)
+    by_float, by_integer = (np.concatenate(part) for part in zip(*classes, strict=True))
+    return Fidelity(
+        samples=n_samples,
+        steps=n_steps,
+        input_events=float(x.sum(dtype=np.int64)) / n_samples,
+        layers=tuple(
+            LayerFidelity(
+                name=layer.name,
+                spiking=layer.neuron.spiking,
+                float_spikes=totals[layer.name][0] / n_samples,
+                integer_spikes=totals[layer.name][1] / n_samples,
+                whole=tallies[layer.name][0].difference(),
+                local=tallies[layer.name][1].difference() if local else None,
+            )
+            for layer in qnet.layers
+        ),
+        agreement=float((by_float == by_integer).mean()),
+        float_accuracy=None if y is None else float((by_float == y).mean()),
+        integer_accuracy=None if y is None else float((by_integer == y).mean()),
+    )
+
+
+def _alone(qnet: QNetwork, layer: QLayer, source: np.ndarray) -> GoldenResult:
+    """`layer` driven by given spike counts (samples, steps, n_in)."""
+    most = max(1, int(source.max(initial=0)))
+    alone = replace(qnet, layers=(layer,), input_shape=(layer.synapse.n_in,), input_max=most)
+    return run_golden(alone, source, record=[layer.name])
+
+
+class _Tally:
+    """Sums up one layer's differences over chunks."""
+
+    def __init__(self, layer: QLayer):
+        self.name = layer.name
+        self.lsb = layer.scale / 2.0**layer.neuron.fraction_bits
+        self.outputs = self.spikes = 0
+        self.first: tuple[int, int, int] | None = None
+        self.membrane, self.at = 0.0, None
+
+    def add(self, start: int, reference: ReferenceResult, golden: GoldenResult) -> None:
+        differ = reference.spikes[self.name] != golden.spikes[self.name]
+        self.outputs += differ.size
+        count = int(differ.sum())
+        if count and self.first is None:
+            self.first = _position(int(differ.argmax()), differ.shape, start)
+        self.spikes += count
+        assert reference.mem is not None
+        off = np.abs(golden.mem[self.name] * self.lsb - reference.mem[self.name])
+        worst = int(off.argmax())
+        if off.flat[worst] > self.membrane:
+            self.membrane = float(off.flat[worst])
+            self.at = _position(worst, off.shape, start)
+
+    def difference(self) -> Difference:
+        return Difference(
+            spikes=self.spikes,
+            share=self.spikes / max(1, self.outputs),
+            first_spike=self.first,
+            membrane=self.membrane,
+            membrane_at=self.at,
+        )
+
+
+def _position(index: int, shape: tuple[int, ...], start: int) -> tuple[int, int, int]:
+    sample, step, neuron = (int(i) for i in np.unravel_index(index, shape))
+    return start + sample, step, neuron
