@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikefab.gen.dialect import Dialect
-from spikefab.gen.discretise import Kind, discretise
-from spikefab.gen.network import Population, Projection
+from spikefab.gen.discretise import NEURON_PARAMETERS, Kind, discretise
+from spikefab.gen.network import Neuron, Population, Projection
 
 __all__ = ["ChainBuilder", "spread"]
 
@@ -55,7 +55,8 @@ class ChainBuilder:
         self.lost = False
         self._dialect, self._dt = dialect, dt
         self._problems, self._notes = problems, notes
-        self._source, self._source_size = input_name, int(np.prod(input_shape, dtype=int))
+        self._source = input_name
+        self._last_kind = ""
         self._shape = input_shape
         self._weight: np.ndarray | None = None
         self._bias: np.ndarray | None = None
@@ -76,7 +77,6 @@ class ChainBuilder:
         """The chain's first shape, where no Input node states it."""
         if not self._shape:
             self.input_shape = self._shape = shape
-            self._source_size = int(np.prod(shape, dtype=int))
 
     def _check_finite(self, where: str, **values: np.ndarray | None) -> None:
         for key, value in values.items():
@@ -175,13 +175,13 @@ class ChainBuilder:
         self._shape = literal if first < n else shape
         return None
 
-    def neuron(self, name: str, kind: str, parameters: Mapping[str, np.ndarray]) -> None:
+    def neuron(self, name: str, kind: Kind, parameters: Mapping[str, np.ndarray]) -> None:
         """A population; `parameters` as the source states them, each to be spread."""
         where = f"node {name!r} ({kind})"
-        if self.populations and not self.populations[-1].neuron.spiking:
+        if self._last_kind == "LI":
             return self._lose(
-                f"node {self.populations[-1].name!r} (LI): feeds {name!r}; an LI must be the last "
-                "node before the output"
+                f"node {self._source!r} (LI): feeds {name!r}; an LI must be the last node before "
+                "the output"
             )
         sizes = [value.shape for value in parameters.values() if value.size > 1]
         if sizes:
@@ -202,16 +202,18 @@ class ChainBuilder:
                 )
             else:
                 values[key] = full
-        kinds: dict[str, Kind] = {"IF": "IF", "LIF": "LIF", "LI": "LI"}
         neuron = None
-        if len(problems) == before and len(values) >= 2:
-            neuron = discretise(
-                where, kinds[kind], values, self._dialect, self._dt, problems, self._notes
-            )
-        if neuron is None:
-            self.lost = True
-            return None
-        size = int(np.prod(shape, dtype=int))
+        if len(problems) == before and all(key in values for key in NEURON_PARAMETERS[kind]):
+            neuron = discretise(where, kind, values, self._dialect, self._dt, problems, self._notes)
+        if neuron is not None:
+            self._add(where, name, neuron)
+        # A broken neuron is reported; its shape is known, so that the check can go on.
+        self._source, self._last_kind = name, kind
+        self._weight, self._bias, self._folded = None, None, []
+        return None
+
+    def _add(self, where: str, name: str, neuron: Neuron) -> None:
+        size = len(neuron.decay)
         if self._weight is None:
             self._notes.append(f"{where}: fed by {self._source!r} directly: identity weights")
             self._weight, self._folded = np.eye(size), ["identity"]
@@ -224,14 +226,11 @@ class ChainBuilder:
                 bias=np.zeros(size) if self._bias is None else self._bias,
             )
         )
-        self.populations.append(Population(name=name, shape=shape, neuron=neuron))
-        self._source, self._source_size = name, size
-        self._weight, self._bias, self._folded = None, None, []
-        return None
+        self.populations.append(Population(name=name, shape=self._shape, neuron=neuron))
 
     def finish(self, output_shape: Shape | None, output_name: str) -> None:
         """The chain's end: it must lie on a neuron, and agree with the Output node's shape."""
-        if self._weight is not None or not self.populations:
+        if self._weight is not None or not self._last_kind:
             last = f"node {self._folded[-1]!r}" if self._folded else f"node {self._source!r}"
             self._problems.append(
                 f"{last}: the network ends without a neuron; put an LIF, IF or LI node before "
@@ -240,5 +239,5 @@ class ChainBuilder:
         elif output_shape and np.prod(output_shape) != np.prod(self._shape):
             self._problems.append(
                 f"node {output_name!r} (Output): shape {output_shape}, but "
-                f"{self.populations[-1].name!r} has shape {self.populations[-1].shape}"
+                f"{self._source!r} has shape {self._shape}"
             )

@@ -14,7 +14,7 @@ import numpy as np
 
 from spikefab.gen.chain import ChainBuilder
 from spikefab.gen.dialect import ALIASES, PRESETS, Dialect, parse_dialect
-from spikefab.gen.discretise import dialect_problems
+from spikefab.gen.discretise import NEURON_PARAMETERS, Kind, dialect_problems
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Network
 from spikefab.gen.nir_read import Graph, Node, from_nir, read_graph
@@ -92,21 +92,21 @@ def _build(
         if node.kind in ("Linear", "Affine"):
             weight = _array(node_name, node, "weight", problems)
             bias = _array(node_name, node, "bias", problems) if node.kind == "Affine" else None
-            if len(problems) == before and weight is not None:
+            if weight is None:
+                builder.lost = True
+            else:
                 builder.linear(node_name, weight, bias)
         elif node.kind == "Scale":
             scale = _array(node_name, node, "scale", problems)
             if scale is not None:
                 builder.scale(node_name, scale)
         elif node.kind == "Flatten":
-            builder.flatten(
-                node_name,
-                int(node.values.get("start_dim", 1)),
-                int(node.values.get("end_dim", -1)),
-                _dims(node.values.get("input_type")),
-            )
-        elif node.kind in ("IF", "LIF", "LI"):
-            builder.neuron(node_name, node.kind, _parameters(node_name, node, problems))
+            axes = [_axis(node_name, node, *ends, problems)
+                    for ends in (("start_dim", 1), ("end_dim", -1))]  # fmt: skip
+            builder.flatten(node_name, *axes, _dims(node.values.get("input_type")))
+        else:
+            model: Kind = "IF" if node.kind == "IF" else "LIF" if node.kind == "LIF" else "LI"
+            builder.neuron(node_name, model, _parameters(node_name, node, model, problems))
         if len(problems) > before and builder.lost:
             break  # shapes beyond this node would be guesses
     if not builder.lost:
@@ -140,24 +140,33 @@ def _array(name: str, node: Node, key: str, problems: list[str]) -> np.ndarray |
     return value
 
 
-def _parameters(name: str, node: Node, problems: list[str]) -> dict[str, np.ndarray]:
-    keys = {"IF": ("r", "v_threshold"), "LIF": ("tau", "r", "v_leak", "v_threshold"),
-            "LI": ("tau", "r", "v_leak")}[node.kind]  # fmt: skip
-    found = {key: _array(name, node, key, problems) for key in keys}
-    if node.kind != "LI":
-        # Older schemas have no v_reset; nir means 0 by that.
-        reset = node.values.get("v_reset")
-        found["v_reset"] = np.zeros(()) if reset is None else np.asarray(reset, np.float64)
+def _parameters(name: str, node: Node, kind: Kind, problems: list[str]) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray | None] = {}
+    for key in NEURON_PARAMETERS[kind]:
+        if key == "v_reset" and node.values.get(key) is None:
+            found[key] = np.zeros(())  # older schemas have none; nir means 0 by that
+        else:
+            found[key] = _array(name, node, key, problems)
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _axis(name: str, node: Node, key: str, default: int, problems: list[str]) -> int:
+    value = node.values.get(key, default)
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        problems.append(f"node {name!r} ({node.kind}): {key} = {value!r} is not a whole number")
+        return default
 
 
 def _dims(value: object) -> tuple[int, ...]:
     """A shape that a graph states; () where it states none."""
     if isinstance(value, dict):
         value = next(iter(value.values()), None)
-    if value is None:
-        return ()
-    return tuple(int(n) for n in np.atleast_1d(np.asarray(value)).ravel() if n is not None)
+    try:
+        return tuple(int(n) for n in np.atleast_1d(np.asarray(value)).ravel())
+    except (TypeError, ValueError):
+        return ()  # None, or axes of unknown length
 
 
 def _shape_of(node: Node) -> tuple[int, ...]:
@@ -298,7 +307,7 @@ def _exporter(graph: Graph) -> tuple[str, str, float | None]:
     with np.errstate(all="ignore"):
         # beta = 1 is written as infinity over infinity.
         writes_r = all(
-            t.size == q.size and np.all((np.abs(t / q / 1e-4 - 1) < 1e-4) | np.isinf(t))
+            t.size == q.size and np.all((np.abs(t / q / 1e-4 - 1) < 1e-5) | np.isinf(t))
             for t, q in zip(tau, r, strict=True)
         )
     if leaky and len(leaky) == len(neurons) and single and writes_r:
