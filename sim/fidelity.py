@@ -205,7 +205,8 @@ class _Tally:
         self.lsb = layer.scale / 2.0**layer.neuron.fraction_bits
         self.outputs = self.spikes = 0
         self.first: tuple[int, int, int] | None = None
-        self.membrane, self.at = 0.0, None
+        self.membrane = 0.0
+        self.at: tuple[int, int, int] | None = None
 
     def add(self, start: int, reference: ReferenceResult, golden: GoldenResult) -> None:
         differ = reference.spikes[self.name] != golden.spikes[self.name]

@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What each dialect's neurons are in the integer contract."""
 
-WEIGHT_WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, "ternary")
+WEIGHT_WIDTHS: tuple[int | str, ...] = (1, 2, 3, 4, 5, 6, 7, 8, "ternary")
 
 
 class DrawnNetwork(NamedTuple):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import networks, neuron_params
 
 from spikefab.gen.bounds import accumulator_range, membrane_bound, signed_width
-from spikefab.hdl.params import NeuronParams
+from spikefab.hdl.params import NeuronParams, Rounding
 from spikefab.sim.golden import run_golden
 
 
@@ -140,7 +140,7 @@ def test_bound_that_holds_for_ever_is_reached(fields: dict) -> None:
 
 @pytest.mark.parametrize("shift", [6, 10, 14, 16])
 @pytest.mark.parametrize("rounding", ["floor", "nearest", "toward-zero"])
-def test_slow_leaks_have_a_bound_near_the_fixed_point(shift: int, rounding: str) -> None:
+def test_slow_leaks_have_a_bound_near_the_fixed_point(shift: int, rounding: Rounding) -> None:
     p = NeuronParams(n=1, spiking=False, reset="none", fraction_bits=0, membrane_width=40,
                      leak_num=((1 << shift) - 1,), leak_shift=shift,
                      leak_rounding=rounding)  # fmt: skip

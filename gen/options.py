@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the user may choose when a network is put in integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from spikefab.gen.errors import InputError
+from spikefab.hdl.params import MAX_MEMBRANE_WIDTH, Rounding
+
+__all__ = ["MAX_FRACTION_BITS", "QuantiseOptions", "WeightBits", "parse_weight_bits"]
+
+WeightBits = int | Literal["ternary"]
+
+MAX_FRACTION_BITS = 24
+"""The numeric contract's limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantiseOptions:
+    """How to turn floats into integers. Raises `InputError` with every bad field."""
+
+    weight_bits: WeightBits | tuple[WeightBits, ...] = 6
+    """Bits of a weight, 1 to 8, or "ternary"; one for all layers, or one a layer. 1 bit holds 0
+    and -1 only and is refused where the weights are not that."""
+    per_channel: bool = False
+    """A scale for each output neuron instead of one for the layer."""
+    membrane_bits: int | None = None
+    """Most bits of a membrane. None: as many as the bound needs."""
+    fraction_bits: int | None = None
+    """Bits of the membrane below a weight LSB. None: chosen from thresholds and leaks."""
+    leak_rounding: Rounding | None = None
+    """None: "nearest", or "toward-zero" where the dialect says decay=round12."""
+    leak_tolerance: float = 0.01
+    """Largest relative change of a time constant."""
+    input_max: int = 1
+    """Most events that one input receives in one step."""
+    steps: int | None = None
+    """Most steps a sample; None: the network's own, or any number."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        bits = self.weight_bits if isinstance(self.weight_bits, tuple) else (self.weight_bits,)
+        if not bits:
+            problems.append("weight_bits = (): give one number, or one a layer")
+        for b in bits:
+            if b != "ternary" and not (_whole(b) and 1 <= int(b) <= 8):
+                problems.append(f"weight_bits = {b!r}: must be 1 to 8, or 'ternary'")
+        if self.membrane_bits is not None and not (
+            _whole(self.membrane_bits) and 2 <= self.membrane_bits <= MAX_MEMBRANE_WIDTH
+        ):
+            problems.append(
+                f"membrane_bits = {self.membrane_bits!r}: must be 2 to {MAX_MEMBRANE_WIDTH}"
+            )
+        if self.fraction_bits is not None and not (
+            _whole(self.fraction_bits) and 0 <= self.fraction_bits <= MAX_FRACTION_BITS
+        ):
+            problems.append(
+                f"fraction_bits = {self.fraction_bits!r}: must be 0 to {MAX_FRACTION_BITS}"
+            )
+        if self.leak_rounding is not None and self.leak_rounding not in get_args(Rounding):
+            problems.append(
+                f"leak_rounding = {self.leak_rounding!r}: must be one of "
+                + ", ".join(get_args(Rounding))
+            )
+        if not 0 <= self.leak_tolerance < 1:
+            problems.append(f"leak_tolerance = {self.leak_tolerance!r}: must be 0 to below 1")
+        if not (_whole(self.input_max) and 1 <= self.input_max <= 32767):
+            problems.append(f"input_max = {self.input_max!r}: must be 1 to 32767")
+        if self.steps is not None and not (_whole(self.steps) and self.steps >= 1):
+            problems.append(f"steps = {self.steps!r}: must be at least 1")
+        if problems:
+            raise InputError(problems)
+
+    def bits_of(self, n_layers: int) -> list[WeightBits]:
+        """Weight bits for each of `n_layers` layers."""
+        if not isinstance(self.weight_bits, tuple):
+            return [self.weight_bits] * n_layers
+        if len(self.weight_bits) == 1:
+            return list(self.weight_bits) * n_layers
+        if len(self.weight_bits) != n_layers:
+            raise InputError(
+                f"weight_bits has {len(self.weight_bits)} entries; the network has {n_layers} "
+                "layers: give one number, or one a layer"
+            )
+        return list(self.weight_bits)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def parse_weight_bits(text: str) -> WeightBits | tuple[WeightBits, ...]:
+    """Reads the command line's `N`, `N,N,…` or `ternary`."""
+    parts: list[WeightBits] = []
+    for part in (p.strip() for p in text.split(",")):
+        if part == "ternary":
+            parts.append("ternary")
+        elif part.isdecimal() and 1 <= int(part) <= 8:
+            parts.append(int(part))
+        else:
+            raise InputError(f"weight bits {text!r}: {part!r} must be 1 to 8, or 'ternary'")
+    return parts[0] if len(parts) == 1 else tuple(parts)
