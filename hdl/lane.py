@@ -62,9 +62,9 @@ class NeuronLane:
             total = self.register(total, "a_kept")
         product = leak_product(v, self.constant("leak_num", stage), p)
         product = self.register(product, "product")
-        current = (total << p.fraction_bits) + self.constant("bias", stage)
+        current = total.shift_left(p.fraction_bits) + self.constant("bias", stage)
         current = self.register(current, "current")
-        leaked: Value = product >> p.leak_shift
+        leaked: Value = product.shift_right(p.leak_shift)
         if before is not None and p.reset_time != "same":
             stage = timing.product
             before = self.delay(before, stage - (timing.fetch + 1), "r_leak")
@@ -88,7 +88,8 @@ class NeuronLane:
         known, rest, count = u, u, Const(0, 0)
         for k in range(p.count_width):
             # Long division by the threshold, highest bit first.
-            level = self.constant("threshold", timing.update + k) << (p.count_width - 1 - k)
+            level = self.constant("threshold", timing.update + k)
+            level = level.shift_left(p.count_width - 1 - k)
             spike = self.above(rest, level)
             count = self.register(Cat(spike, count), f"count{k}_")
             rest = self.register(Mux(spike, rest - level, rest), f"rest{k}_")
@@ -106,7 +107,7 @@ class NeuronLane:
         if subtracts:
             more = self.register(u + self.constant("threshold", timing.update), "u_more")
             return Mux(count.any() == before, known, Mux(before, more, rest)), count
-        return Mux(count.any() == before, known, Mux(before, known << 1, 0)), count
+        return Mux(count.any() == before, known, Mux(before, known.shift_left(1), 0)), count
 
     def _clamp(self, w: Value, stage: int) -> Value:
         """Lower clamp and saturation, and the cut to the stored width."""

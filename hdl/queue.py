@@ -63,7 +63,7 @@ class Queue(wiring.Component):
         m.d.sync += level.eq(level + put - take)
         for k, slot in enumerate(slots):
             # After the items have moved up, the new one goes behind the last.
-            with m.If(put & (level == k + take)):
+            with m.If(put & (level == (take + k if k else take))):
                 m.d.sync += slot.eq(Value.cast(self.i.payload))
             if k + 1 < self.depth:
                 with m.Elif(take):

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,10 +34,8 @@ def lowest(bits: Value) -> Value:
 
 def chosen(one_hot: Value, values: list[Value]) -> Value:
     """The value at the set bit of a one-hot selection, 0 where none is set."""
-    result: Value = Const(0)
-    for bit, value in zip(one_hot, values, strict=True):
-        result = result | Mux(bit, value, 0)
-    return result
+    masked = [Mux(bit, value, 0) for bit, value in zip(one_hot, values, strict=True)]
+    return reduce(or_, masked)
 
 
 class _Groups(wiring.Component):
@@ -243,7 +244,8 @@ class MembraneSerialiser(wiring.Component):
         lane = Signal(range(p.lanes + 1))
         address = Signal(range(p.neuron.n + 1))
         head, o = queue.o.payload, self.o.payload
-        values = Array(head.values[k * width : (k + 1) * width] for k in range(p.lanes))
+        values = [head.values[k * width : (k + 1) * width] for k in range(p.lanes)]
+        value = chosen(Cat(lane == k for k in range(p.lanes)), values)
         step, all_out, group_out = Signal(), Signal(), Signal()
         m.d.comb += [
             step.eq(~self.o.valid | self.o.ready),
@@ -257,7 +259,7 @@ class MembraneSerialiser(wiring.Component):
                 o.token.eq(all_out),
                 o.last.eq(all_out & head.last),
                 o.address.eq(Mux(all_out, 0, address)),
-                o.payload.eq(Mux(all_out, 0, Value.cast(values[lane]).as_signed())),
+                o.payload.eq(Mux(all_out, 0, value.as_signed())),
             ]
             with m.If(queue.o.valid):
                 m.d.sync += [

@@ -30,7 +30,7 @@ def leak_product(v: Value, num: Value, params: NeuronParams) -> Value:
     """``v * num`` and the term that rounds it: its bits from `leak_shift` up are the leaked
     membrane. A constant `num` becomes shifts and additions, another a multiplier."""
     if isinstance(num, Const):
-        terms = [(v << shift, sign) for shift, sign in signed_digits(num.value)]
+        terms = [(v.shift_left(shift), sign) for shift, sign in signed_digits(num.value)]
         product: Value = terms[0][0] if terms else Const(0)
         for term, sign in terms[1:]:
             product = product + term if sign > 0 else product - term
