@@ -101,9 +101,9 @@ def _build(
             if scale is not None:
                 builder.scale(node_name, scale)
         elif node.kind == "Flatten":
-            axes = [_axis(node_name, node, *ends, problems)
-                    for ends in (("start_dim", 1), ("end_dim", -1))]  # fmt: skip
-            builder.flatten(node_name, *axes, _dims(node.values.get("input_type")))
+            start = _axis(node_name, node, "start_dim", 1, problems)
+            end = _axis(node_name, node, "end_dim", -1, problems)
+            builder.flatten(node_name, start, end, _dims(node.values.get("input_type")))
         else:
             model: Kind = "IF" if node.kind == "IF" else "LIF" if node.kind == "LIF" else "LI"
             builder.neuron(node_name, model, _parameters(node_name, node, model, problems))
