@@ -14,7 +14,15 @@ from typing import Any, Literal, get_args
 
 from spikefab.gen.errors import InputError
 
-__all__ = ["ALIASES", "CHOICES", "FIELDS", "PRESETS", "Dialect", "parse_dialect"]
+__all__ = [
+    "ALIASES",
+    "CHOICES",
+    "FIELDS",
+    "PRESETS",
+    "Dialect",
+    "describe_dialects",
+    "parse_dialect",
+]
 
 Decay = Literal["euler", "exp", "round12"]
 InputGain = Literal["one", "dt/tau", "r*dt/tau"]
@@ -280,6 +288,22 @@ def _parse_value(name: str, text: str) -> Any:
         if isfinite(value):
             return value
     raise ValueError(text)
+
+
+def describe_dialects() -> str:
+    """All presets, as changes to `nir-literal`, and all fields with their values."""
+    literal = next(iter(PRESETS))
+    lines = ["presets, each as changes to nir-literal:"]
+    for name, preset in PRESETS.items():
+        changes = [f"{n}={_spell(v)}" for n, v in preset.overrides(literal).items()]
+        also = "".join(f", alias {a}" for a, target in ALIASES.items() if target == name)
+        lines.append(f"  {name}{also}: dt {preset.default_dt:g}; {', '.join(changes) or 'itself'}")
+    lines.append("fields, the value of nir-literal first:")
+    for name in FIELDS:
+        first = _spell(getattr(PRESETS[literal], name))
+        others = [c for c in _choices_text(name).split(", ") if c != first]
+        lines.append(f"  {name}: {', '.join([first, *others])}")
+    return "\n".join(lines)
 
 
 def _suggest(word: str, words: list[str]) -> str:

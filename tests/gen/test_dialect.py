@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikefab.gen.dialect import ALIASES, CHOICES, FIELDS, PRESETS, Dialect, parse_dialect
+from spikefab.gen.dialect import (
+    ALIASES,
+    CHOICES,
+    FIELDS,
+    PRESETS,
+    Dialect,
+    describe_dialects,
+    parse_dialect,
+)
 from spikefab.gen.errors import InputError
 
 
@@ -139,3 +147,11 @@ def test_snntorch_correction() -> None:
     assert parse_dialect("snntorch-zero,reset_delay=false").reset_correction
     assert not parse_dialect("snntorch").reset_correction
     assert not parse_dialect("norse,reset_delay=false").reset_correction
+
+
+def test_description_names_everything() -> None:
+    text = describe_dialects()
+    for name in [*PRESETS, *ALIASES, *FIELDS]:
+        assert name in text
+    assert "norse: dt 0.001; input_gain=dt/tau" in text
+    assert "v_min: none, -threshold, a number" in text

@@ -113,6 +113,24 @@ def test_reproduces_norse_li(shared_data: Path) -> None:
     assert not result.spikes["cell"].any()
 
 
+@pytest.mark.parametrize(
+    ("framework", "graph", "dialect"),
+    [("norse", "norse", "norse"), ("snntorch", "norse", "snntorch-zero"),
+     ("rockpool", "rockpool", "rockpool,state=clear"), ("nengo", "norse", "nir-literal")],
+)  # fmt: skip
+def test_reproduces_the_nir_papers_lif(
+    framework: str, graph: str, dialect: str, shared_data: Path
+) -> None:
+    """Columns: input spike, membrane (each framework records it elsewhere), output spike."""
+    table = np.loadtxt(shared_data / "lif_paper" / f"lif_{framework}.csv", delimiter=",")
+    path = shared_data / "nir" / f"nirpaper_lif_{graph}.nir"
+    network = load_network(path, dialect=dialect, dt=1e-4)
+    result = run_reference(network, table[None, :, :1].astype(int))
+    (spikes,) = result.spikes.values()
+    assert spikes.sum() == 4
+    np.testing.assert_array_equal(spikes[0, :, 0], table[:, 2])
+
+
 def test_config_runs_as_the_graph(shared_data: Path, tmp_path: Path) -> None:
     recorded = _arrays(shared_data, "snntorch_Leaky_subtract_delay")
     np.savez(tmp_path / "w.npz", fc=recorded["W"])
