@@ -76,10 +76,13 @@ def _widening() -> str:
         wide = "AB > Y_WIDTH ? AB : Y_WIDTH"
         modules.append((cell, wide, "W"))
     modules += [(cell, "AB", "1") for cell in _COMPARISON]
-    return "".join(
-        _TEMPLATE.format(cell=cell, name=f"widen_{cell[1:]}", width=width, out=out)
-        for cell, width, out in modules
-    ) + _LOGIC_NOT
+    return (
+        "".join(
+            _TEMPLATE.format(cell=cell, name=f"widen_{cell[1:]}", width=width, out=out)
+            for cell, width, out in modules
+        )
+        + _LOGIC_NOT
+    )
 
 
 _SCRIPT = """

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A design directory from a plan: Verilog, memory images, manifest, test bench."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikefab.gen.design import FORMAT, Design
+from spikefab.gen.errors import InputError
+from spikefab.gen.network import Network
+from spikefab.gen.network_file import save_network
+from spikefab.gen.plan import Plan
+from spikefab.gen.readme import design_readme, port_table
+from spikefab.gen.shell import Shell
+from spikefab.gen.testbench import write_testbench
+from spikefab.gen.verilog import to_verilog
+from spikefab.hdl.accumulate import pack_weights
+from spikefab.hdl.core import SpikingCore
+from spikefab.hdl.event import EventLayout
+
+__all__ = ["TargetInfo", "Vectors", "emit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetInfo:
+    """What the manifest says of the target."""
+
+    kind: str
+    """`board` or `device`."""
+    name: str
+    device: str
+    family: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Vectors:
+    """Samples for the design's own test bench, with what the golden model says of them."""
+
+    x: np.ndarray
+    """(samples, steps, *input_shape) counts."""
+    spikes: np.ndarray
+    """int16 (samples, steps, outputs)."""
+    mem: np.ndarray | None
+    """(samples, steps, outputs) of an integrator."""
+
+
+def emit(
+    plan: Plan,
+    out: Path,
+    *,
+    target: TargetInfo,
+    shell: Shell | None = None,
+    reference: Network | None = None,
+    vectors: Vectors | None = None,
+    predicted: dict[str, Any] | None = None,
+) -> Design:
+    """Writes the design directory `out` as a whole, or leaves everything as it was.
+
+    A design directory that is there already is replaced. Raises `InputError` where `out` holds
+    anything else or cannot be written.
+    """
+    out = Path(out)
+    _check_replaceable(out)
+    core = SpikingCore(plan.core, [layer.weights.tolist() for layer in plan.qnet.layers])
+    manifest = _manifest(plan, target, shell, predicted or {})
+    text = _header(manifest) + to_verilog(core, "spikefab_core")
+    if shell is not None:
+        text += "\n" + shell.verilog
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+            new = Path(folder) / "design"
+            new.mkdir()
+            (new / "design.v").write_text(text)
+            (new / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+            (new / "README.md").write_text(design_readme(manifest))
+            plan.qnet.save(new / "network.npz")
+            if reference is not None:
+                save_network(reference, new / "reference.npz")
+            if shell is not None:
+                (new / shell.constraints_name).write_text(shell.constraints)
+            _write_memories(plan, new / "memory")
+            if vectors is not None:
+                write_testbench(new / "testbench", manifest, vectors.x, vectors.spikes, vectors.mem)
+            _replace(new, out, Path(folder) / "old")
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be written ({error.strerror}); nothing was changed: choose another "
+            "folder, or make room"
+        ) from None
+    return Design(out, manifest)
+
+
+def _check_replaceable(out: Path) -> None:
+    if out.is_dir():
+        if any(out.iterdir()) and not (out / "manifest.json").is_file():
+            raise InputError(
+                f"{out}: holds files that are no design; choose an empty or a new folder"
+            )
+    elif out.exists():
+        raise InputError(f"{out}: is a file; a design is a folder")
+
+
+def _replace(new: Path, out: Path, old: Path) -> None:
+    """Puts `new` in the place of `out`; on failure `out` is as it was."""
+    existed = out.exists()
+    if existed:
+        out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        if existed:
+            old.rename(out)
+        raise
+
+
+def _write_memories(plan: Plan, folder: Path) -> None:
+    """One hexadecimal word a line, as `$readmemh` reads it."""
+    folder.mkdir()
+    for k, (layer, params) in enumerate(zip(plan.qnet.layers, plan.core.layers, strict=True)):
+        width = params.synapse.weight_width * params.lanes
+        words = pack_weights(layer.weights.tolist(), params.lanes, params.synapse.weight_width)
+        digits = -(-width // 4)
+        lines = [f"{word:0{digits}x}" for word in words]
+        (folder / f"layer{k}_weights.hex").write_text("\n".join(lines) + "\n")
+
+
+def _manifest(
+    plan: Plan, target: TargetInfo, shell: Shell | None, predicted: dict[str, Any]
+) -> dict[str, Any]:
+    qnet, core = plan.qnet, plan.core
+    last = qnet.layers[-1]
+    lsb = last.scale / 2.0**last.neuron.fraction_bits
+    place: dict[str, Any] = asdict(target)
+    place["clock_hz"] = shell.clock_hz if shell else None
+    place["oscillator_hz"] = shell.oscillator_hz if shell else None
+    place["baud"] = shell.baud if shell else None
+    layers = []
+    for k, (layer, params, reason) in enumerate(
+        zip(qnet.layers, core.layers, plan.reasons, strict=True)
+    ):
+        entry = asdict(params)
+        entry |= {
+            "groups": params.groups,
+            "why_lanes": reason,
+            "weights": f"memory/layer{k}_weights.hex",
+            "weight_exact": layer.weight_exact,
+            "ternary": layer.ternary,
+            "membrane_bound": layer.bound,
+            "membrane_lsb": (layer.scale / 2.0**layer.neuron.fraction_bits).tolist(),
+        }
+        layers.append(entry)
+    return {
+        "format": FORMAT,
+        "name": qnet.name,
+        "hash": plan.hash.hex(),
+        "version": version("spikefab"),
+        "target": place,
+        "top": "spikefab_top" if shell else "spikefab_core",
+        "pins": dict(shell.ports) if shell else None,
+        "constraints": shell.constraints_name if shell else None,
+        "input": {
+            "name": qnet.input_name,
+            "shape": list(qnet.input_shape),
+            "size": core.n_inputs,
+            "max_events": core.input_max,
+        },
+        "output": {
+            "name": last.name,
+            "size": core.n_outputs,
+            "kind": "spikes" if last.neuron.spiking else "membrane",
+            "payload_width": core.output_width,
+            "lsb": lsb.tolist(),
+        },
+        "steps": qnet.steps,
+        "dialect": qnet.dialect,
+        "dt": qnet.dt,
+        "streams": {
+            "i": _stream_fields(EventLayout(core.n_inputs)),
+            "o": _stream_fields(EventLayout(core.n_outputs, core.output_width)),
+        },
+        "layers": layers,
+        "predicted": {"resources": asdict(plan.resources), **predicted},
+    }
+
+
+def _stream_fields(layout: EventLayout) -> dict[str, list[int]]:
+    """Field name to [lowest bit, width] within `payload`."""
+    return {name: [field.offset, field.width] for name, field in layout}
+
+
+def _header(manifest: dict[str, Any]) -> str:
+    lines = [
+        f"{manifest['name']}: a spiking network, made by spikefab {manifest['version']}.",
+        f"Design hash {manifest['hash']}. Network, weights and numbers: manifest.json.",
+        "",
+        *port_table(manifest),
+    ]
+    return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n"

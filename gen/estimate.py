@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a layer takes on a device, before synthesis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.serialise import CHUNK, queue_depth
+from spikefab.hdl.shiftadd import signed_digits
+from spikefab.hdl.store import RotatingStore
+
+__all__ = ["Budget", "Resources", "estimate_layer"]
+
+# Depth and width of one block RAM, widest first.
+_BLOCKS = {
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Cells: look-up tables (COMB, LC), flip-flops, block RAMs, multipliers."""
+
+    lut: int = 0
+    ff: int = 0
+    ram: int = 0
+    dsp: int = 0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(
+            lut=self.lut + other.lut,
+            ff=self.ff + other.ff,
+            ram=self.ram + other.ram,
+            dsp=self.dsp + other.dsp,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget(Resources):
+    """What a device has."""
+
+    family: str
+    """`ecp5` or `ice40`."""
+
+    def exceeded(self, need: Resources) -> str:
+        """The first resource of which `need` takes more, in words; empty where it fits."""
+        if need.lut > self.lut:
+            return "logic"
+        if need.ff > self.ff:
+            return "flip-flops"
+        if need.ram > self.ram:
+            return "block RAM"
+        return ""
+
+
+def blocks(width: int, depth: int, family: str) -> int:
+    """Block RAMs of a memory with one read port: the best split into width and depth."""
+    return min(-(-width // w) * -(-depth // d) for d, w in _BLOCKS[family])
+
+
+def estimate_layer(layer: LayerParams, family: str) -> Resources:
+    """Look-up tables, flip-flops, block RAMs and multipliers of one layer."""
+    p, s, lanes, groups = layer.neuron, layer.synapse, layer.lanes, layer.groups
+    v, acc = p.membrane_width, s.acc_width
+    current = acc + p.fraction_bits
+    wide = max(v, current) + 1
+    adders = max((len(signed_digits(k)) for k in p.leak_num), default=1) - 1
+    late = p.spiking and (p.reset_time != "same" or p.output_lag)
+    product = v + p.leak_shift
+
+    # A carry chain takes one table a bit; so does a two-way choice.
+    lut = acc + acc // 2  # accumulate, and clear
+    lut += adders * product + wide  # leak, and input
+    lut += (current if any(p.bias) else 0) + (2 * v if late else 0)
+    lut += p.count_width * 3 * wide if p.spiking else 0  # compare, subtract, choose
+    lut += 2 * v * (p.v_min is not None) + 3 * v * p.saturate
+    ff = s.weight_width + product + current + 2 * wide + p.count_width
+    ring = RotatingStore.is_ring(groups)
+    ram = 0
+    weights = blocks(lanes * s.weight_width, s.n_in * groups, family)
+    if ring:
+        ff += groups * (acc + v)
+        lut += v // 4
+    else:
+        ff += acc + v
+        if family == "ecp5" and groups <= 64:
+            lut += -(-(acc + v) // 4) * 6 * -(-groups // 16)  # distributed RAM
+        else:
+            ram += blocks(lanes * acc, groups, family) + blocks(lanes * v, groups, family)
+    value = p.count_width if p.spiking else v
+    depth = queue_depth(groups)
+    if depth <= 4:
+        ff += depth * value
+        lut += depth * value
+    elif family == "ice40":
+        ram += blocks(lanes * value + 12, depth, family)
+    else:
+        lut += -(-value // 4) * 6 * -(-depth // 16)
+    chunks = -(-lanes // CHUNK)
+    fixed = 120 + 14 * chunks
+    return Resources(
+        lut=lut * lanes + fixed,
+        ff=ff * lanes + fixed,
+        ram=ram + weights,
+        dsp=0 if len(set(p.leak_num)) == 1 or groups == 1 else lanes,
+    )

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mapper: how many lanes each layer gets, and what that costs on the device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from spikefab.gen.errors import InputError
+from spikefab.gen.estimate import Budget, Resources, estimate_layer
+from spikefab.gen.qnetwork import QNetwork
+from spikefab.hdl.params import CoreParams, LayerParams
+
+__all__ = ["DEFAULT_RATE", "Plan", "make_plan"]
+
+DEFAULT_RATE = 0.1
+"""Share of sources that spike in a step, where no data say better."""
+
+MAX_AUTO_LANES = 128
+"""Most lanes that `auto` gives a layer; ask for more by number."""
+
+FILL = 0.6
+"""Share of the logic that `auto` fills: room for the link, and for the placer to meet timing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """An integer network mapped onto a device."""
+
+    qnet: QNetwork
+    core: CoreParams
+    budget: Budget
+    resources: Resources
+    """Estimate for the core, without a board's link."""
+    rates: tuple[float, ...]
+    """Events a source a step that each layer is expected to receive."""
+    reasons: tuple[str, ...]
+    """Why each layer has the lanes that it has."""
+
+    @property
+    def hash(self) -> bytes:
+        """16 bytes over parameters and weights: two designs that behave alike have one hash."""
+        digest = hashlib.sha256(json.dumps(asdict(self.core), sort_keys=True).encode())
+        for layer in self.qnet.layers:
+            digest.update(np.ascontiguousarray(layer.weights, np.int8).tobytes())
+        return digest.digest()[:16]
+
+    def step_cycles(self) -> list[float]:
+        """Expected cycles a step of each layer: events x groups + groups."""
+        return [
+            layer.groups * (1 + rate * layer.synapse.n_in)
+            for layer, rate in zip(self.core.layers, self.rates, strict=True)
+        ]
+
+
+def make_plan(
+    qnet: QNetwork,
+    budget: Budget,
+    *,
+    lanes: int | Sequence[int] | None = None,
+    rates: Sequence[float] | None = None,
+) -> Plan:
+    """Maps `qnet`. `lanes`: an upper limit for every layer, or one a layer; None chooses.
+
+    `rates`: events a source a step into each layer, as measured on data. Raises `InputError` for
+    lanes that do not match the network.
+    """
+    n_layers = len(qnet.layers)
+    rates = tuple(rates) if rates is not None else (DEFAULT_RATE,) * n_layers
+    if isinstance(lanes, int):
+        lanes = [lanes] * n_layers
+    if lanes is not None and len(lanes) != n_layers:
+        names = ", ".join(layer.name for layer in qnet.layers)
+        raise InputError(
+            f"--lanes: {len(lanes)} numbers for {n_layers} layers ({names}); give one for all, or "
+            "one a layer"
+        )
+    if lanes is not None and min(lanes) < 1:
+        raise InputError(f"--lanes: {min(lanes)}; a layer needs at least 1")
+    if lanes is None:
+        layers, reasons = _choose(qnet, budget, rates)
+    else:
+        layers = [_layer(qnet, k, min(n, qnet.layers[k].neuron.n)) for k, n in enumerate(lanes)]
+        reasons = [f"{n} asked for" for n in lanes]
+    total = sum((estimate_layer(layer, budget.family) for layer in layers), Resources())
+    return Plan(
+        qnet=qnet,
+        core=CoreParams(layers=tuple(layers), input_max=qnet.input_max),
+        budget=budget,
+        resources=total,
+        rates=rates,
+        reasons=tuple(reasons),
+    )
+
+
+def _layer(qnet: QNetwork, k: int, lanes: int) -> LayerParams:
+    """Layer k on at most `lanes` lanes: as many as fill its groups evenly."""
+    layer = qnet.layers[k]
+    n = layer.neuron.n
+    groups = -(-n // lanes)
+    # Fewer lanes for the same number of groups cost no cycle, and pad fewer weights.
+    return LayerParams(
+        name=layer.name, synapse=layer.synapse, neuron=layer.neuron, lanes=-(-n // groups)
+    )
+
+
+def _choose(
+    qnet: QNetwork, budget: Budget, rates: Sequence[float]
+) -> tuple[list[LayerParams], list[str]]:
+    """Widens the slowest layer, again and again, while the device has room."""
+    layers = [_layer(qnet, k, 1) for k in range(len(qnet.layers))]
+    costs = [estimate_layer(layer, budget.family) for layer in layers]
+    reasons = ["fast enough beside the slowest layer"] * len(layers)
+
+    def cycles(layer: LayerParams, rate: float) -> float:
+        return layer.groups * (1 + rate * layer.synapse.n_in)
+
+    while True:
+        slowest = max(range(len(layers)), key=lambda k: cycles(layers[k], rates[k]))
+        here = layers[slowest]
+        if here.groups == 1:
+            reasons[slowest] = "one lane a neuron: no layer is slower"
+            return layers, reasons
+        wider = _layer(qnet, slowest, -(-here.neuron.n // (here.groups - 1)))
+        if wider.lanes > MAX_AUTO_LANES:
+            reasons[slowest] = f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes"
+            return layers, reasons
+        cost = estimate_layer(wider, budget.family)
+        total = sum((c for k, c in enumerate(costs) if k != slowest), cost)
+        limit = replace(budget, lut=int(budget.lut * FILL), ff=int(budget.ff * FILL))
+        tight = limit.exceeded(total)
+        if tight:
+            reasons[slowest] = f"the slowest layer; more lanes would take too much {tight}"
+            return layers, reasons
+        layers[slowest], costs[slowest] = wider, cost

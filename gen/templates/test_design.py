@@ -1,0 +1,106 @@
+"""Streams vectors.npz through spikefab_core and compares all that comes out."""
+
+import json
+import random
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+
+HERE = Path(__file__).resolve().parent
+STREAMS = json.loads((HERE / "streams.json").read_text())
+VECTORS = np.load(HERE / "vectors.npz")
+
+
+def pack(fields, **values):
+    """An item's payload bits."""
+    return sum(values[name] << offset for name, (offset, _) in fields.items() if name in values)
+
+
+def unpack(fields, payload):
+    """An item's fields; `payload` is signed."""
+    out = {name: payload >> at & ((1 << width) - 1) for name, (at, width) in fields.items()}
+    if "payload" in out and out["payload"] >> (fields["payload"][1] - 1):
+        out["payload"] -= 1 << fields["payload"][1]
+    return out
+
+
+async def feed(dut, items, pause, rng):
+    """Offers the items, with random pauses."""
+    for item in items:
+        while rng.random() < pause:
+            dut.i__valid.value = 0
+            await RisingEdge(dut.clk)
+        dut.i__payload.value = item
+        dut.i__valid.value = 1
+        while True:
+            await RisingEdge(dut.clk)
+            if int(dut.i__ready.value):
+                break
+    dut.i__valid.value = 0
+
+
+async def run(dut, pause):
+    """One pass over the vectors."""
+    rng = random.Random(1)
+    x, spikes = VECTORS["x"], VECTORS["spikes"]
+    mem = VECTORS["mem"] if "mem" in VECTORS.files else None
+    n_samples, n_steps = x.shape[:2]
+    items = []
+    for sample in x.reshape(n_samples, n_steps, -1):
+        for t, step in enumerate(sample):
+            events = [int(a) for a in np.repeat(np.arange(len(step)), step)]
+            rng.shuffle(events)  # the order within a step must not matter
+            items += [pack(STREAMS["i"], address=a) for a in events]
+            items.append(pack(STREAMS["i"], token=1, last=int(t == n_steps - 1)))
+    dut.rst.value = 1
+    dut.i__valid.value = 0
+    dut.o__ready.value = 0
+    clock = cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+    for _ in range(4):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    feeder = cocotb.start_soon(feed(dut, items, pause, rng))
+    got_spikes = np.zeros_like(spikes)
+    got_mem = None if mem is None else np.zeros_like(mem)
+    sample = step = waited = 0
+    while sample < n_samples:
+        dut.o__ready.value = int(rng.random() >= pause)
+        await RisingEdge(dut.clk)
+        waited += 1
+        assert waited < 1_000_000, f"no output: sample {sample}, step {step}"
+        if not (int(dut.o__valid.value) and int(dut.o__ready.value)):
+            continue
+        waited = 0
+        item = unpack(STREAMS["o"], int(dut.o__payload.value))
+        if item["token"]:
+            assert item["last"] == (step == n_steps - 1), f"last: sample {sample}, step {step}"
+            sample, step = (sample + 1, 0) if item["last"] else (sample, step + 1)
+        elif got_mem is not None:
+            got_mem[sample, step, item["address"]] = item["payload"]
+        else:
+            got_spikes[sample, step, item["address"]] += 1
+    await feeder
+    clock.cancel()
+    await Timer(20, "ns")
+    for name, got, expected in (("spikes", got_spikes, spikes), ("mem", got_mem, mem)):
+        if expected is not None and (got != expected).any():
+            at = tuple(int(k) for k in np.argwhere(got != expected)[0])
+            raise AssertionError(
+                f"{name}: sample {at[0]}, step {at[1]}, neuron {at[2]}: "
+                f"{got[at]}, the golden model says {expected[at]}"
+            )
+
+
+@cocotb.test()
+async def full_rate(dut):
+    """Input always offered, output always taken."""
+    await run(dut, 0.0)
+
+
+@cocotb.test()
+async def random_stalls(dut):
+    """Both ends pause at random."""
+    await run(dut, 0.4)

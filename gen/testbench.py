@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The design's own cocotb test bench, which runs without spikefab."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["write_testbench"]
+
+
+def write_testbench(
+    folder: Path,
+    manifest: dict[str, Any],
+    x: np.ndarray,
+    spikes: np.ndarray,
+    mem: np.ndarray | None,
+) -> None:
+    """Writes `run.py`, `test_design.py`, `streams.json` and `vectors.npz`.
+
+    `x` (samples, steps, *input_shape) counts; `spikes` and, for an integrator, `mem`
+    (samples, steps, outputs) as the golden model gives them.
+    """
+    folder.mkdir()
+    templates = files("spikefab.gen") / "templates"
+    for name in ("run.py", "test_design.py"):
+        (folder / name).write_text((templates / name).read_text())
+    (folder / "streams.json").write_text(json.dumps(manifest["streams"]) + "\n")
+    arrays = {"x": x, "spikes": spikes} | ({} if mem is None else {"mem": mem})
+    with open(folder / "vectors.npz", "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
