@@ -38,16 +38,14 @@ class MembraneBound:
     u_hi: np.ndarray
     steps: int | None
     """Steps a sample that it holds for; None: for ever."""
+    width: int
+    """Bits that hold every membrane of the layer, and its constants even where nothing reaches
+    them; at least 2."""
 
     @property
     def layer(self) -> tuple[int, int]:
         """Smallest and largest membrane of the layer."""
         return int(self.lo.min()), int(self.hi.max())
-
-    @property
-    def width(self) -> int:
-        """Bits of a signed number that holds every membrane of the layer, at least 2."""
-        return signed_width(*self.layer)
 
 
 def signed_width(lo: int, hi: int) -> int:
@@ -86,7 +84,9 @@ def membrane_bound(
         return None
     lo, hi = found
     _, u = update(lo, hi)
-    return MembraneBound(lo, hi, u[0], u[1], held)
+    constants = (*neuron.v_init, *neuron.v_reset, *(neuron.v_min or ()))
+    width = signed_width(min(int(lo.min()), *constants), max(int(hi.max()), *constants))
+    return MembraneBound(lo, hi, u[0], u[1], held, width)
 
 
 def _finite(v: Interval) -> np.ndarray:
@@ -120,21 +120,36 @@ def _for_ever(update: _Update) -> Interval | None:
     step_lo, step_hi = before[0] - lo, hi - before[1]
     either = np.maximum(step_lo, step_hi)
     done = (step_lo == 0) & (step_hi == 0)
-    out_lo, out_hi = lo.copy(), hi.copy()
+    out = lo, hi
+    leap, d_lo, d_hi = np.zeros_like(lo), step_lo, step_hi
+
+    def jump(
+        factor: np.ndarray | int, d_lo: np.ndarray, d_hi: np.ndarray
+    ) -> tuple[Interval, np.ndarray]:
+        """The interval that reaches `factor` growths further, and where it is a bound."""
+        cut = LIMIT // np.maximum(factor, 1)
+        far = lo - np.minimum(d_lo, cut) * factor, hi + np.minimum(d_hi, cut) * factor
+        w = update.grow(*far)
+        return far, (w[0] >= far[0]) & (w[1] <= far[1]) & _finite(far)
+
     # Each side by its own last growth; then, for the rest, both sides by the larger.
-    for d_lo, d_hi in ((step_lo, step_hi), (either, either)):
-        for quarter in range(4 * 42):
+    for try_lo, try_hi in ((step_lo, step_hi), (either, either)):
+        for power in range(42):
             if done.all():
                 break
-            leap = int(2 ** (quarter / 4))
-            far_lo = lo - np.minimum(d_lo, LIMIT // leap) * leap
-            far_hi = hi + np.minimum(d_hi, LIMIT // leap) * leap
-            w_lo, w_hi = update.grow(far_lo, far_hi)
-            kept = ~done & (w_lo >= far_lo) & (w_hi <= far_hi) & _finite((far_lo, far_hi))
-            out_lo, out_hi = np.where(kept, far_lo, out_lo), np.where(kept, far_hi, out_hi)
-            done |= kept
+            far, holds = jump(1 << power, try_lo, try_hi)
+            new = holds & ~done
+            out = _where(new, far, out)
+            leap = np.where(new, 1 << power, leap)
+            d_lo, d_hi = _where(new, (try_lo, try_hi), (d_lo, d_hi))
+            done |= new
     if not done.all():
         return None
+    # Powers of two overshoot: a smaller leap often holds too.
+    for factor in (0.84, 0.71, 0.59):
+        far, holds = jump((leap * factor).astype(np.int64), d_lo, d_hi)
+        out = _where(holds, far, out)
+    out_lo, out_hi = out
     # The image of such an interval is one too, and tighter.
     for _ in range(NARROW_ROUNDS):
         (w_lo, w_hi), _ = update(out_lo, out_hi)
@@ -249,6 +264,10 @@ class _Update:
                 np.maximum(top, u[1] - k_hi * self.threshold),
             ),
         )
+
+
+def _where(condition: np.ndarray, a: Interval, b: Interval) -> Interval:
+    return np.where(condition, a[0], b[0]), np.where(condition, a[1], b[1])
 
 
 def _hull(a: Interval, b: Interval, where: np.ndarray) -> Interval:

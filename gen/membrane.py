@@ -80,6 +80,10 @@ class MembraneFit:
                     break
                 continue  # Fewer fraction bits may bring it within what is followed.
             bounded = True
+            if neuron.v_min is not None and (bound.lo > np.array(neuron.v_min)).all():
+                # A clamp that never acts costs a comparison for nothing.
+                neuron = replace(neuron, v_min=None)
+                bound = membrane_bound(neuron, acc, steps) or bound
             if neuron.count_width > 1:
                 neuron = replace(neuron, count_width=self._count_width(neuron, bound.u_hi))
             if bound.width <= limit:

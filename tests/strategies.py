@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What each dialect's neurons are in the integer contract."""
 
-WEIGHT_WIDTHS: tuple[int | str, ...] = (1, 2, 3, 4, 5, 6, 7, 8, "ternary")
+WEIGHT_WIDTHS: tuple[int | str, ...] = (4, 3, 5, 6, 7, 8, 2, "ternary", 1)
 
 
 class DrawnNetwork(NamedTuple):
@@ -96,7 +96,7 @@ def _samples(
     draw: st.DrawFn, rng: np.random.Generator, samples: int, steps: int, n: int, most: int
 ) -> np.ndarray:
     """Counts: from silence to every input at its most, with silent steps."""
-    density = draw(st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0]), label="density")
+    density = draw(st.sampled_from([0.5, 0.2, 0.05, 1.0, 0.0]), label="density")
     x = rng.integers(1, most + 1, (samples, steps, n)) * (rng.random((samples, steps, n)) < density)
     if density == 1.0 and draw(st.booleans(), label="worst case"):
         x[:] = most
@@ -124,7 +124,8 @@ def _layer(
         weights = np.minimum(weights, high)
     acc = accumulator_range(weights, source_max)
     largest = max(int(acc[1].max()), -int(acc[0].min()), 1)
-    neuron = draw(neuron_params(n, largest, rng, integrator), label=f"neuron {index}")
+    excited = bool(acc[1].max() > 0)
+    neuron = draw(neuron_params(n, largest, rng, integrator, excited), label=f"neuron {index}")
     bound = membrane_bound(neuron, acc, steps)
     held = bound is not None and bound.width <= 40
     if held and draw(st.integers(0, 2), label="clamp") != 2:
@@ -165,9 +166,17 @@ def _clamped(draw: st.DrawFn, neuron: NeuronParams, largest: int) -> NeuronParam
 
 @st.composite
 def neuron_params(
-    draw: st.DrawFn, n: int, largest: int, rng: np.random.Generator, integrator: bool = False
+    draw: st.DrawFn,
+    n: int,
+    largest: int,
+    rng: np.random.Generator,
+    integrator: bool = False,
+    excited: bool = True,
 ) -> NeuronParams:
-    """Neurons of the widest membrane, without saturation; `largest`: a step's largest sum."""
+    """Neurons of the widest membrane, without saturation; `largest`: a step's largest sum.
+
+    Where no weight is positive (`excited` False), mostly the bias makes the neurons spike.
+    """
     fraction = draw(st.sampled_from([0, 0, 1, 3, 6]), label="fraction bits")
     reach = largest << fraction
 
@@ -188,7 +197,10 @@ def neuron_params(
         "leak_shift": shift,
         "leak_rounding": draw(st.sampled_from(["floor", "nearest", "toward-zero"])),
     }
-    if draw(st.integers(0, 2), label="bias") == 2:
+    bias = draw(st.integers(0, 2), label="bias")
+    if not excited and bias < 2:
+        fields["bias"] = values(0, reach // 2 + 1, "bias")
+    elif bias == 2:
         fields["bias"] = values(-reach // 4 - 1, reach // 4 + 1, "bias")
     if draw(st.integers(0, 3), label="v_init") == 3:
         fields["v_init"] = values(-reach // 2 - 1, reach // 2 + 1, "v_init")
@@ -196,7 +208,7 @@ def neuron_params(
         if draw(st.booleans(), label="v_min"):
             fields["v_min"] = values(-reach // 2, 0, "v_min")
         return NeuronParams(**fields, spiking=False, reset="none")
-    ceiling = max(1, reach // draw(st.sampled_from([1, 3, 10, 1000]), label="threshold"))
+    ceiling = max(1, reach // draw(st.sampled_from([5, 20, 2, 1000]), label="threshold"))
     fields["threshold"] = values(max(1, ceiling // 2), ceiling, "threshold")
     fields |= draw(_dialect(), label="dialect")
     multi, clamp = fields.pop("multi_spike", False), fields.pop("v_min", False)

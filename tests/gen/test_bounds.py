@@ -176,6 +176,15 @@ def test_reset_that_doubles_is_bounded_by_the_steps_only() -> None:
     assert (bound.lo[0], bound.hi[0]) == (v, w)
 
 
+def test_width_holds_constants_that_nothing_reaches() -> None:
+    p = NeuronParams(n=1, fraction_bits=0, membrane_width=40, leak_num=(1,), leak_shift=1,
+                     threshold=(50,), reset="value", v_reset=(-100,), v_min=(-300,))  # fmt: skip
+    bound = membrane_bound(p, (np.array([-3]), np.array([5])))
+    assert bound is not None
+    assert bound.layer == (-6, 9)
+    assert bound.width == 10
+
+
 def test_one_neuron_without_a_bound_leaves_the_layer_without() -> None:
     p = NeuronParams(n=2, fraction_bits=0, membrane_width=40, leak_num=(1, 2), leak_shift=1,
                      threshold=(3,))  # fmt: skip

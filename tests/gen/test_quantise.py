@@ -296,6 +296,14 @@ def test_an_integrator_does_not_spike_and_follows_the_float_membrane() -> None:
     assert off < 0.02 * np.abs(reference.mem["li"]).max()
 
 
+def test_a_lower_clamp_that_nothing_reaches_is_dropped_and_any_other_kept() -> None:
+    weights = np.array([[0.5, -0.25]])
+    for v_min, kept in ((-0.6, None), (-0.45, (-29,)), (-0.5, None)):
+        network = make_network([weights], decay=0.5, v_min=v_min)
+        options = QuantiseOptions(weight_bits=3, fraction_bits=4, leak_rounding="toward-zero")
+        assert quantise(network, options).layers[0].neuron.v_min == kept
+
+
 def test_lava_decay_rounds_toward_zero() -> None:
     network = make_network([np.eye(2)], "lava-dl", decay=0.9)
     assert quantise(network).layers[0].neuron.leak_rounding == "toward-zero"
