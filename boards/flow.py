@@ -116,13 +116,16 @@ def build(
             met = clock is None or best.fmax_mhz >= clock
             if met:
                 start = time.monotonic()
-                packed = f"packed{bitstream.suffix}"
                 option = ["--compress"] if target.family == "ecp5" else []
-                run_tool(packer, [*option, best.config, packed], cwd=work, log=work / "pack.log")
-                (work / packed).replace(bitstream)
+                run_tool(
+                    packer, [*option, best.config, bitstream.name], cwd=work, log=work / "pack.log"
+                )
                 seconds["pack"] = round(time.monotonic() - start, 1)
             report = _report(design, target, placements, clock, seconds, measured)
-            _write(report_file, json.dumps(report, indent=2) + "\n", work)
+            (work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+            (work / "report.json").replace(report_file)
+            if met:
+                (work / bitstream.name).replace(bitstream)
     except OSError as error:
         raise InputError(
             f"{error.filename or design.build}: cannot write ({error.strerror}); free space or "
@@ -246,12 +249,6 @@ def _report(
         **cycles,
         "seconds": seconds,
     }
-
-
-def _write(path: Path, text: str, work: Path) -> None:
-    temporary = work / path.name
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _too_slow(target: Target, placements: list[Placement], clock: float) -> InputError:

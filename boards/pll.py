@@ -132,8 +132,8 @@ def _ecp5_choices(input_hz: float, output_hz: float) -> Iterator[Ecp5PLLParams]:
         for product in range(-int(-400e6 // pfd), int(800e6 / pfd) + 1):
             vco = pfd * product
             guess = vco / output_hz
-            for divider in sorted({int(guess), int(guess) + 1}):
-                if not 1 <= divider <= 128 or not 3.125e6 <= vco / divider <= 400e6:
+            for divider in sorted({min(128, max(1, int(guess) + k)) for k in (0, 1)}):
+                if not 3.125e6 <= vco / divider <= 400e6:
                     continue
                 if product % divider == 0 and product // divider <= 128:
                     yield Ecp5PLLParams(

@@ -88,9 +88,7 @@ class BoardTop(wiring.Component):
         self._plan = plan
         self._link = link
         self.n_leds = min(len(board.leds), MAX_LEDS)
-        super().__init__(
-            {"clk": In(1), "rx": In(1), "tx": Out(1, init=1), "leds": Out(self.n_leds)}
-        )
+        super().__init__({"clk": In(1), "rx": In(1), "tx": Out(1), "leds": Out(self.n_leds)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

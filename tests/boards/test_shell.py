@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The boards' tops: their ports, their reset, and that they are plain reproducible Verilog."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.sim import Simulator
+
+from spikefab.boards.shell import PowerOnReset, board_shell
+from spikefab.boards.target import find_target
+from spikefab.gen.errors import InputError
+from spikefab.gen.shell import Shell
+from spikefab.hdl.params import CoreParams, LayerParams, NeuronParams, SynapseParams
+
+HASH = bytes(range(16))
+
+
+def core(n_inputs: int = 64, n_outputs: int = 10, membrane: int | None = None) -> CoreParams:
+    """Parameters of a core; with `membrane` its output is that wide."""
+    synapse = SynapseParams(
+        n_in=n_inputs, n_out=n_outputs, weight_width=4, acc_min=-512, acc_max=448
+    )
+    neuron = NeuronParams(
+        n=n_outputs,
+        fraction_bits=4,
+        membrane_width=membrane or 16,
+        spiking=membrane is None,
+        reset="subtract" if membrane is None else "none",
+    )
+    return CoreParams(layers=(LayerParams(name="out", synapse=synapse, neuron=neuron, lanes=1),))
+
+
+@cache
+def shell(board: str) -> Shell:
+    return board_shell(board, core(), HASH)
+
+
+def module(shell: Shell, name: str) -> str:
+    found = re.search(rf"^module \\?{re.escape(name)} ?\(.*?^endmodule", shell.verilog, re.M | re.S)
+    assert found is not None
+    return found[0]
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s-25f", "ulx3s-85f"])
+def test_ports_and_instance(name: str) -> None:
+    top = module(shell(name), "spikefab_top")
+    n_leds = min(8, len(find_target(name).board.leds))  # type: ignore[union-attr]
+    assert set(re.findall(r"^  (?:input|output) (.*);", top, re.M)) == {
+        "clk", "rx", "tx", f"[{n_leds - 1}:0] leds",
+    }  # fmt: skip
+    instance = re.search(r"spikefab_core core \((.*?)\);", top, re.S)
+    assert instance is not None
+    assert set(re.findall(r"\.(\w+)\(", instance[1])) == {
+        "clk", "rst", "i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready",
+    }  # fmt: skip
+    # Two flags and the address: 64 inputs, 10 outputs.
+    assert re.search(r"wire \[7:0\] events__payload;", top)
+    assert re.search(r"wire \[5:0\] results__payload;", top)
+
+
+def test_a_membrane_output_widens_the_results() -> None:
+    top = module(board_shell("ulx3s-25f", core(membrane=18), HASH), "spikefab_top")
+    assert re.search(rf"wire \[{2 + 4 + 18 - 1}:0\] results__payload;", top)
+
+
+def test_shell_says_what_the_emitter_needs() -> None:
+    ulx3s, icebreaker = shell("ulx3s-85f"), shell("icebreaker")
+    assert ulx3s.constraints_name == "constraints.lpf"
+    assert icebreaker.constraints_name == "constraints.pcf"
+    assert (ulx3s.oscillator_hz, icebreaker.oscillator_hz) == (25e6, 12e6)
+    assert icebreaker.clock_hz == 24e6
+    assert icebreaker.baud == 3_000_000
+    assert ulx3s.ports == {"clk": "clk", "rx": "rx", "tx": "tx", "leds": "leds"}
+    assert "EHXPLLL" in ulx3s.verilog
+    assert "SB_PLL40_PAD" in icebreaker.verilog
+
+
+def test_leds_are_inverted_where_the_board_says_so() -> None:
+    def heartbeat(name: str) -> str:
+        found = re.search(r"assign \\?\S+ += beat\[\d+\] \? (1'h\d) :", shell(name).verilog)
+        assert found is not None
+        return found[1]
+
+    assert heartbeat("icebreaker") == "1'h0"
+    assert heartbeat("ulx3s-25f") == "1'h1"
+
+
+def test_the_same_bytes_every_time_and_no_path_in_them() -> None:
+    again = board_shell("ulx3s-25f", core(), HASH)
+    assert again == shell("ulx3s-25f")
+    assert "/" not in re.sub(r"//.*|/\*.*?\*/", "", again.verilog)
+    assert board_shell("ulx3s-25f", core(), HASH[::-1]).verilog != again.verilog
+
+
+def test_another_clock() -> None:
+    faster = board_shell("ulx3s-25f", core(), HASH, clock_hz=90e6)
+    assert (faster.clock_hz, faster.baud) == (90e6, 3_000_000)
+    with pytest.raises(InputError, match=r"clock 81 MHz: the ECP5 PLL cannot make it from 25 MHz"):
+        board_shell("ulx3s-25f", core(), HASH, clock_hz=81e6)
+
+
+def test_an_unknown_board_is_refused() -> None:
+    with pytest.raises(InputError, match="board 'ulx3s': unknown; did you mean"):
+        board_shell("ulx3s", core(), HASH)
+
+
+def test_reset_lasts_its_cycles_after_lock_and_returns_with_a_lost_lock() -> None:
+    cycles = 20
+    dut = PowerOnReset(cycles)
+    m = Module()
+    m.submodules.dut = dut
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx) -> None:  # type: ignore[no-untyped-def]
+        async def until_released(limit: int) -> int:
+            for n in range(limit):
+                if not ctx.get(dut.reset):
+                    return n
+                await ctx.tick()
+            raise AssertionError(f"still in reset after {limit} cycles")
+
+        for _ in range(50):
+            assert ctx.get(dut.reset)
+            await ctx.tick()
+        for _ in range(2):
+            ctx.set(dut.locked, 1)
+            # The synchroniser's two, and `cycles` good ones.
+            assert await until_released(2 * cycles) == cycles + 2
+            await ctx.tick().repeat(5)
+            assert not ctx.get(dut.reset)
+            ctx.set(dut.locked, 0)
+            await ctx.tick().repeat(3)
+            assert ctx.get(dut.reset)
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    with pytest.raises(ValueError, match="0 cycles, must be 1 or more"):
+        PowerOnReset(0)
