@@ -13,16 +13,16 @@ FAMILIES = ("ecp5", "ice40")
 def synth_command(family: str, top: str, *, device: str = "", json: str | None = None) -> str:
     """The Yosys command that maps `top` onto a family's cells.
 
-    `device`: an iCE40 part (`up5k`, `hx8k`, …): which delays to optimise for. Multiplications go
-    to DSPs on ECP5; on iCE40 they stay logic.
+    `device`: the iCE40 part (`iCE40UP5K`, `hx8k`, …): which delays to optimise for. Multiplications
+    go to DSPs on ECP5; on iCE40 they stay logic.
     """
     if family not in FAMILIES:
         raise InputError(f"family {family!r}: no synthesis; it is one of {', '.join(FAMILIES)}")
     options = f" -top {top}" + (f" -json {json}" if json else "")
     if family == "ecp5":
         return f"synth_ecp5{options}"
-    kind = {"up5k": "u", "hx": "hx", "lp": "lp"}
-    speed = next((k for name, k in kind.items() if device.startswith(name)), "u")
+    part = device.lower().removeprefix("ice40")
+    speed = next((kind for kind in ("hx", "lp") if part.startswith(kind)), "u")
     return f"synth_ice40 -device {speed}{options}"
 
 

@@ -8,11 +8,12 @@ import json
 import shutil
 from pathlib import Path
 
+from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
-from spikefab.gen.synth import synth_script
+from spikefab.gen.synth import FAMILIES, synth_script
 from spikefab.sim.toolchain import Progress, cells, modules, run_yosys, yosys_share
 
-__all__ = ["cells_used", "netlist"]
+__all__ = ["cells_used", "family_of", "netlist"]
 
 
 def netlist(
@@ -21,6 +22,7 @@ def netlist(
     folder: Path,
     *,
     top: str = "spikefab_core",
+    device: str = "",
     progress: Progress | None = None,
 ) -> Path:
     """Synthesises `top` of a Verilog file for a family (`ecp5`, `ice40`).
@@ -31,7 +33,7 @@ def netlist(
     """
     folder.mkdir(parents=True, exist_ok=True)
     script = (
-        synth_script("design.v", family, top)
+        synth_script("design.v", family, top, device=device)
         + "tee -q -o cells.json stat -json\nwrite_verilog -noattr netlist.v\n"
     )
     digest = hashlib.sha256()
@@ -52,6 +54,17 @@ def netlist(
         _check_cells(folder, family)
         mark.write_text(digest.hexdigest())
     return out
+
+
+def family_of(design: Design) -> str:
+    """The family whose cells a design's target has: `ecp5` or `ice40`."""
+    family = str(design.manifest["target"].get("family"))
+    if family not in FAMILIES:
+        raise InputError(
+            f"{design.path}: family {family!r} has no cell models; they exist for "
+            f"{', '.join(FAMILIES)}"
+        )
+    return family
 
 
 def cells_used(folder: Path) -> dict[str, int]:

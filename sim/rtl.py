@@ -24,7 +24,7 @@ from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.gen.samples import check_counts
 from spikefab.sim.compare import first_mismatch
-from spikefab.sim.gates import netlist
+from spikefab.sim.gates import family_of, netlist
 from spikefab.sim.toolchain import HARNESS, Progress, build_program, cells
 
 __all__ = [
@@ -146,9 +146,15 @@ def simulate_rtl(
             raise InputError(
                 "--record: a netlist after synthesis has no membranes to record; use --engine rtl"
             )
-        family = _family(design)
+        family = family_of(design)
         sources = [
-            netlist(design.verilog, family, folder, progress=message),
+            netlist(
+                design.verilog,
+                family,
+                folder,
+                device=str(design.manifest["target"]["device"]),
+                progress=message,
+            ),
             *cells(family, folder),
         ]
     else:
@@ -181,17 +187,6 @@ def simulate_rtl(
         back_pressure=back_pressure,
         seed=seed,
         hang=hang,
-    )
-
-
-def _family(design: Design) -> str:
-    device = str(design.manifest["target"].get("device", ""))
-    if device.startswith("ecp5"):
-        return "ecp5"
-    if device.startswith(("up5k", "hx", "lp", "ice40")):
-        return "ice40"
-    raise InputError(
-        f"device {device!r}: no gate-level simulation; it works for ECP5 and iCE40 parts"
     )
 
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small design directories for the tests of the simulations and the virtual board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikefab.boards.shell import board_shell
+from spikefab.gen.design import Design
+from spikefab.gen.emit import TargetInfo, emit
+from spikefab.gen.estimate import Budget
+from spikefab.gen.plan import make_plan
+from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.hdl.params import NeuronParams, SynapseParams
+
+__all__ = ["make_design", "make_network", "make_samples"]
+
+BUDGETS = {
+    "ecp5": Budget(lut=24_288, ff=24_288, ram=56, dsp=28, family="ecp5"),
+    "ice40": Budget(lut=5_280, ff=5_280, ram=30, dsp=8, family="ice40"),
+}
+TARGETS = {
+    "ecp5-25f": TargetInfo(kind="device", name="ecp5-25f", device="LFE5U-25F", family="ecp5"),
+    "up5k": TargetInfo(kind="device", name="up5k", device="iCE40UP5K", family="ice40"),
+    "ulx3s-25f": TargetInfo(kind="board", name="ulx3s-25f", device="LFE5U-25F", family="ecp5"),
+    "icebreaker": TargetInfo(kind="board", name="icebreaker", device="iCE40UP5K", family="ice40"),
+}
+
+
+def make_network(
+    sizes: Sequence[int], *, seed: int = 0, integrator: bool = False, **neuron: Any
+) -> QNetwork:
+    """Random 4-bit weights, leaky neurons that spike now and then."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for k, (n_in, n) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        last = integrator and k == len(sizes) - 2
+        weights = rng.integers(-8, 8, (n, n_in)).astype(np.int8)
+        values: dict[str, Any] = {
+            "fraction_bits": 2,
+            "membrane_width": 16,
+            "saturate": True,
+            "leak_num": (7,),
+            "leak_shift": 3,
+            "threshold": (40,),
+            **neuron,
+        }
+        if last:
+            values |= {"spiking": False, "reset": "none"}
+        layers.append(
+            QLayer(
+                name=f"population{k}",
+                weights=weights,
+                synapse=SynapseParams(
+                    n_in=n_in,
+                    n_out=n,
+                    weight_width=4,
+                    acc_min=int(np.minimum(weights, 0).sum(axis=1).min()),
+                    acc_max=int(np.maximum(weights, 0).sum(axis=1).max()),
+                ),
+                neuron=NeuronParams(n=n, **values),
+                scale=np.ones(1),
+            )
+        )
+    return QNetwork(
+        name="small",
+        input_name="input",
+        input_shape=(sizes[0],),
+        output_name="output",
+        layers=tuple(layers),
+    )
+
+
+def make_samples(
+    network: QNetwork, samples: int, steps: int, *, rate: float = 0.3, seed: int = 1
+) -> np.ndarray:
+    """Random spikes (samples, steps, inputs), with a silent step in each sample."""
+    rng = np.random.default_rng(seed)
+    x = (rng.random((samples, steps, network.n_inputs)) < rate).astype(np.int16)
+    x[np.arange(samples), rng.integers(0, steps, samples)] = 0
+    return x
+
+
+def make_design(
+    network: QNetwork, folder: Path, target: str, lanes: Sequence[int] | int | None = None
+) -> Design:
+    """Emits a design directory for one of `TARGETS`."""
+    info = TARGETS[target]
+    plan = make_plan(network, BUDGETS[info.family], lanes=lanes)
+    shell = board_shell(info.name, plan.core, plan.hash) if info.kind == "board" else None
+    return emit(plan, folder, target=info, shell=shell)
