@@ -14,7 +14,7 @@ __all__ = ["FrameBuffer"]
 
 
 class FrameBuffer(wiring.Component):
-    """A queue of frames in a ring of bytes. A frame takes its length plus one byte.
+    """A queue of frames in a ring of `depth` bytes, a power of two. A frame takes its length plus one byte.
 
     Bytes are written behind the last kept frame; `keep` makes a frame of them, `drop` forgets
     them. `i`, `keep` and `drop` never come in the same cycle.
@@ -42,8 +42,6 @@ class FrameBuffer(wiring.Component):
     o: stream.Interface
 
     def __init__(self, depth: int):
-        if depth not in (1 << n for n in range(9, 16)):
-            raise ValueError(f"depth = {depth!r}: must be a power of two, 512 to 32768 bytes")
         self._depth = depth
         super().__init__(
             {

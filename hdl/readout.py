@@ -14,10 +14,7 @@ from spikefab.hdl.event import EventSignature
 from spikefab.hdl.frames import FrameItem, FromBoard
 from spikefab.hdl.link_source import word_bytes
 
-__all__ = ["COUNT_WIDTH", "RESULT_BYTES", "Readout", "ReadoutParams", "SampleMeter"]
-
-COUNT_WIDTH = 16
-"""Bits of a spike count; it stays at 65,535."""
+__all__ = ["RESULT_BYTES", "Readout", "ReadoutParams", "SampleMeter"]
 
 RESULT_BYTES = 14
 """class 2, steps 2, cycles 4, input events 3, output events 3."""
@@ -31,12 +28,16 @@ class ReadoutParams:
     """Output neurons, 1 to 65,536."""
     output_width: int
     """Bits of an output event's payload; 0: spikes are counted."""
+    count_width: int = 16
+    """Bits of a spike count, 1 to 16; it stays at the largest value."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_outputs <= 1 << 16:
             raise ValueError(f"ReadoutParams.n_outputs = {self.n_outputs!r}: must be 1 to 65536")
         if not 0 <= self.output_width <= 40:
             raise ValueError(f"ReadoutParams.output_width = {self.output_width!r}: must be 0 to 40")
+        if not 1 <= self.count_width <= 16:
+            raise ValueError(f"ReadoutParams.count_width = {self.count_width!r}: must be 1 to 16")
 
     @property
     def payload_bytes(self) -> int:
@@ -45,7 +46,7 @@ class ReadoutParams:
 
     @property
     def score_bytes(self) -> int:
-        return self.payload_bytes or COUNT_WIDTH // 8
+        return self.payload_bytes or 2
 
     @property
     def word_bytes(self) -> int:
@@ -143,7 +144,7 @@ class Readout(wiring.Component):
         m = Module()
         p = self._params
         i, o = self.i, self.o
-        score_shape = signed(p.output_width) if p.output_width else unsigned(COUNT_WIDTH)
+        score_shape = signed(p.output_width) if p.output_width else unsigned(p.count_width)
         m.submodules.memory = memory = Memory(shape=score_shape, depth=p.n_outputs, init=[])
         w = memory.write_port()
         r = memory.read_port()

@@ -28,6 +28,9 @@ __all__ = ["LineFault", "Session"]
 POLL_AFTER = 0.1
 """Seconds of silence after which the board is asked how far it is."""
 
+SYNC_AGAIN = 0.2
+"""Seconds until a SYNC without an answer is repeated."""
+
 MAX_FRAMES = 120
 """Frames on the way at once: well under half the sequence numbers."""
 
@@ -103,14 +106,14 @@ class Session:
     def sync(self, flags: int) -> Identity:
         """Starts over: ends what the board is doing, returns who it is. Raises `HostError`."""
         deadline = self.clock() + self.timeout
-        wait, n_bytes, n_frames = 0.2, 0, 0
+        n_bytes, n_frames = 0, 0
         while True:
             self._splitter = FrameSplitter()
             self._nonce = (self._nonce + 1) & 0xFFFF
             request = bytes((self._nonce & 255, self._nonce >> 8, flags))
             # The delimiter in front ends whatever a predecessor left unfinished.
             self.write(b"\0" + encode_frame(ToBoard.SYNC, 0, request))
-            until = min(self.clock() + wait, deadline)
+            until = min(self.clock() + SYNC_AGAIN, deadline)
             while self.clock() < until:
                 data = self.read(block=True)
                 n_bytes += len(data)
@@ -125,7 +128,6 @@ class Session:
                         return identity
             if self.clock() >= deadline:
                 raise HostError(self._silence(n_bytes, n_frames))
-            wait *= 2
 
     def _identify(self, frame: Frame) -> Identity | None:
         if frame.type != FromBoard.IDENT or len(frame.payload) < 7:

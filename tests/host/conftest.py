@@ -16,7 +16,7 @@ from spikefab.hdl.event import EventSignature
 from spikefab.hdl.link import HostLink, LinkParams
 
 CYCLE = 1e-6
-TICKS_A_SECOND = 100_000
+TICKS_A_SECOND = 30_000
 """What the driver takes for a second: short, so that its time-outs cost little simulation."""
 
 

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames apart and together: the receiver, the buffer, the word reader, the sender."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from amaranth.sim import SimulatorContext, Simulator
+
+from spikefab.hdl.frames import FrameReceiver, FrameSender
+from spikefab.hdl.link_buffer import FrameBuffer
+from spikefab.hdl.link_source import EventSource, word_bytes
+from spikefab.host.protocol import Words, cobs_decode, encode_frame
+
+Header = tuple[int, int, int, int]
+
+
+def unstuffed(type_: int, seq: int, payload: bytes) -> bytes:
+    return cobs_decode(encode_frame(type_, seq, payload)[:-1])
+
+
+def receive(frames: list[tuple[bytes, bool]]) -> list[tuple[Header, bytes]]:
+    """Feeds (frame, bad); returns ((ok, type, seq, length), payload) for each."""
+    dut = FrameReceiver()
+    out: list[tuple[Header, bytes]] = []
+
+    async def feed(ctx: SimulatorContext) -> None:
+        for frame, bad in frames:
+            for item in (*frame, None):
+                ctx.set(dut.i.valid, 1)
+                ctx.set(dut.i.p.end, item is None)
+                ctx.set(dut.i.p.bad, item is None and bad)
+                ctx.set(dut.i.p.data, item or 0)
+                await ctx.tick()
+                ctx.set(dut.i.valid, 0)
+                await ctx.tick()
+
+    async def watch(ctx: SimulatorContext) -> None:
+        payload = bytearray()
+        async for _, _, valid, byte, done, header in ctx.tick().sample(
+            dut.payload.valid, dut.payload.payload, dut.header.valid, dut.header.payload
+        ):
+            if valid:
+                payload.append(byte)
+            if done:
+                head = (header.ok, header.type, header.seq, header.length)
+                out.append((head, bytes(payload)))
+                payload.clear()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_process(watch)
+    sim.add_testbench(feed)
+    sim.run()
+    return out
+
+
+def test_receiver_takes_sound_frames_apart() -> None:
+    payloads = [b"", b"\0", b"abc", bytes(249), bytes(range(249))]
+    frames = [(unstuffed(2, 7 + k, p), False) for k, p in enumerate(payloads)]
+    assert receive(frames) == [((1, 2, 7 + k, len(p)), p) for k, p in enumerate(payloads)]
+
+
+def test_receiver_refuses_damage() -> None:
+    sound = unstuffed(2, 9, b"\x01\x02\x03")
+    damaged = [
+        bytes(b ^ (1 << bit) if k == at else b for k, b in enumerate(sound))
+        for at in range(len(sound))
+        for bit in (0, 5)
+    ]
+    cases = [(frame, False) for frame in damaged]
+    cases += [(sound, True), (sound[:-1], False), (sound[1:], False), (b"\xff\xff", False)]
+    cases += [(bytes(300), False), (bytes(512 + 7), False), (sound, False)]
+    assert [head[0] for head, _ in receive(cases)] == [0] * (len(cases) - 1) + [1]
+
+
+def test_buffer_keeps_whole_frames_only() -> None:
+    """Random frames kept, dropped and overflowing, against a queue; both ends with pauses."""
+    depth, rng = 512, random.Random(5)
+    dut = FrameBuffer(depth)
+    expected: list[bytes] = []
+    got: list[bytes] = []
+    fits = []
+
+    async def feed(ctx: SimulatorContext) -> None:
+        for k in range(60):
+            frame = rng.randbytes(rng.choice((1, 2, 60, 253)))
+            held = sum(len(f) + 1 for f in expected[len(got) :])
+            for byte in frame:
+                ctx.set(dut.i.payload, byte)
+                ctx.set(dut.i.valid, 1)
+                await ctx.tick()
+                ctx.set(dut.i.valid, 0)
+                await ctx.tick()
+            overflow = ctx.get(dut.overflow)
+            # Never refused when the sender counted right: a frame is its length plus one byte.
+            if held + len(frame) + 1 <= depth - 2:
+                assert not overflow
+                fits.append(held + len(frame) + 1)
+            keep = not overflow and rng.random() < 0.8
+            ctx.set(dut.length, len(frame))
+            ctx.set(dut.keep if keep else dut.drop, 1)
+            if keep:
+                expected.append(frame)
+            await ctx.tick()
+            ctx.set(dut.keep, 0)
+            ctx.set(dut.drop, 0)
+            if k == 40:
+                await ctx.tick().repeat(6000)
+        while len(got) < len(expected):
+            await ctx.tick()
+        await ctx.tick()
+        assert ctx.get(dut.empty)
+
+    async def drain(ctx: SimulatorContext) -> None:
+        here = bytearray()
+        while True:
+            ready = rng.random() < 0.3
+            ctx.set(dut.o.ready, ready)
+            _, _, valid, item = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            if valid and ready:
+                here.append(item.data)
+                if item.end:
+                    got.append(bytes(here))
+                    here.clear()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(feed)
+    sim.add_testbench(drain, background=True)
+    sim.run()
+    assert got == expected
+    assert len(expected) > 20
+
+
+def test_buffer_full_to_its_limit() -> None:
+    """The stated capacity is exact: it fits, and one byte more is refused without harm."""
+    dut = FrameBuffer(512)
+    frames = [bytes([1]) * 253, bytes([2]) * 253, bytes([3])]  # 254 + 254 + 2 = 510 = depth - 2
+    got = []
+
+    async def feed(ctx: SimulatorContext) -> None:
+        for frame in (*frames, b"\x04", b"\x05" * 20):
+            for byte in frame:
+                ctx.set(dut.i.payload, byte)
+                ctx.set(dut.i.valid, 1)
+                await ctx.tick()
+            ctx.set(dut.i.valid, 0)
+            full = frame not in frames
+            assert ctx.get(dut.overflow) == full
+            ctx.set(dut.length, len(frame))
+            ctx.set(dut.drop if full else dut.keep, 1)
+            await ctx.tick()
+            ctx.set(dut.drop, 0)
+            ctx.set(dut.keep, 0)
+        ctx.set(dut.o.ready, 1)
+        for _ in range(sum(map(len, frames))):
+            item = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+            got.append(item[0].data)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(feed)
+    sim.run()
+    assert bytes(got) == b"".join(frames)
+
+
+@pytest.mark.parametrize("n", [1, 126, 127, 300, 32766, 32767, 65536])
+def test_word_coding_is_the_drivers(n: int) -> None:
+    """The hardware reads what the driver writes: corner addresses, tokens, illegal words."""
+    words = Words(n)
+    assert word_bytes(n) == words.word_bytes == (1 if n <= 126 else 2 if n <= 32766 else 3)
+    size, token = words.word_bytes, words.token
+    addresses = sorted({0, n // 2, n - 1})
+    codes = [*addresses, token, *addresses, token + 1, 0, token + 1]
+    bad = [code for code in (n, token + 2, (1 << 8 * size) - 1) if code not in (token, token + 1)]
+    data = b"".join(code.to_bytes(size, "little") for code in bad + codes)
+    dut = EventSource(n)
+    got: list[int] = []
+    n_bad = 0
+
+    async def feed(ctx: SimulatorContext) -> None:
+        for k, byte in enumerate(data):
+            ctx.set(dut.i.valid, 1)
+            ctx.set(dut.i.p.data, byte)
+            ctx.set(dut.i.p.end, k == len(data) - 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+        await ctx.tick().repeat(20)
+
+    async def watch(ctx: SimulatorContext) -> None:
+        nonlocal n_bad
+        ctx.set(dut.o.ready, 1)
+        while True:
+            _, _, valid, o, wrong = await ctx.tick().sample(dut.o.valid, dut.o.payload, dut.bad)
+            n_bad += wrong
+            if valid:
+                got.append(token + o.last if o.token else o.address)
+                ctx.set(dut.done, o.last)
+            else:
+                ctx.set(dut.done, 0)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(feed)
+    sim.add_testbench(watch, background=True)
+    sim.run()
+    assert got == codes
+    assert n_bad == len(bad)
+
+
+def send(
+    words: list[tuple[int, bytes]], control: list[tuple[int, bytes]], seed: int
+) -> list[bytes]:
+    """Sends words (kind, bytes) with pauses; returns frames without CRC."""
+    dut = FrameSender()
+    rng = random.Random(seed)
+    frames: list[bytes] = []
+
+    async def feed(ctx: SimulatorContext, port: object, items: list[tuple[int, bytes]]) -> None:
+        for kind, word in items:
+            if rng.random() < 0.1:
+                await ctx.tick().repeat(rng.randint(1, 300))
+            for k, byte in enumerate(word):
+                ctx.set(port.p.kind, kind)  # type: ignore[attr-defined]
+                ctx.set(port.p.data, byte)  # type: ignore[attr-defined]
+                ctx.set(port.p.boundary, k == len(word) - 1)  # type: ignore[attr-defined]
+                ctx.set(port.valid, 1)  # type: ignore[attr-defined]
+                await ctx.tick().until(port.ready)  # type: ignore[attr-defined]
+                ctx.set(port.valid, 0)  # type: ignore[attr-defined]
+
+    async def drain(ctx: SimulatorContext) -> None:
+        here = bytearray()
+        while True:
+            ready = rng.random() < 0.8
+            ctx.set(dut.o.ready, ready)
+            ctx.set(dut.idle, rng.random() < 0.05)
+            _, _, valid, item = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            if valid and ready and item.end:
+                frames.append(bytes(here))
+                here.clear()
+            elif valid and ready:
+                here.append(item.data)
+
+    async def feed_data(ctx: SimulatorContext) -> None:
+        await feed(ctx, dut.data, words)
+        await ctx.tick().repeat(400)
+
+    async def feed_control(ctx: SimulatorContext) -> None:
+        await feed(ctx, dut.control, control)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(feed_data)
+    sim.add_testbench(feed_control)
+    sim.add_testbench(drain, background=True)
+    sim.run()
+    return frames
+
+
+def test_sender_batches_words_of_a_kind() -> None:
+    rng = random.Random(6)
+    words = []
+    for _ in range(6):
+        words += [(4, rng.randbytes(8)) for _ in range(rng.randint(0, 60))]
+        words += [(6, rng.randbytes(2))] * 3 + [(5, rng.randbytes(14))]
+    control = [(1, bytes([k, 1, 2])) for k in range(20)]
+    frames = send(words, control, 7)
+    data = [f for f in frames if f[0] & 4]
+    assert [f[0] for f in frames if not f[0] & 4] == [0x81] * len(control)
+    assert b"".join(f[2:] for f in frames if not f[0] & 4) == b"".join(w for _, w in control)
+    assert [f[1] for f in data] == list(range(len(data)))
+    for kind in (4, 5, 6):
+        sent = b"".join(f[2:] for f in data if f[0] == 0x80 | kind)
+        assert sent == b"".join(w for k, w in words if k == kind)
+    # Whole words only, frames of legal length, the order of kinds kept.
+    size = {4: 8, 5: 14, 6: 2}
+    assert all(0 < len(f) - 2 <= 249 and (len(f) - 2) % size[f[0] & 7] == 0 for f in data)
+    kinds = [f[0] & 7 for f in data for _ in range((len(f) - 2) // size[f[0] & 7])]
+    assert kinds == [k for k, _ in words]
+    # A control frame shows the number that the next frame of data will have.
+    seq = 0
+    for f in frames:
+        assert f[1] == seq
+        seq += f[0] >> 2 & 1
