@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""a design directory: Verilog, memory images, manifest, test bench
+
+Maps the network onto a board (--board: with pins, PLL, host link and readout) or a bare part
+(--device: event streams, clock and reset as plain ports), and writes everything that later steps
+read. Lanes are the parallel accumulators of a layer: an event costs ceil(fan-out / lanes) cycles.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spikefab.boards.target import find_target
+from spikefab.gen.errors import InputError
+from spikefab.scripts.console import Output
+from spikefab.scripts.options import (
+    add_network,
+    add_quantise,
+    network_of,
+    parse_lanes,
+    quantise_of,
+    samples_of,
+)
+from spikefab.scripts.pipeline import compile_design, prepare
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_network(parser)
+    group = parser.add_argument_group("target")
+    target = group.add_mutually_exclusive_group(required=True)
+    target.add_argument("--board", metavar="B", help="a board, e.g. ulx3s-25f, icebreaker")
+    target.add_argument("--device", metavar="D", help="a bare part, e.g. ecp5-25f, up5k")
+    group.add_argument("--clock", type=float, metavar="MHZ", help="fabric clock of a board")
+    group.add_argument("--baud", type=int, metavar="N", help="UART bits a second of a board")
+    group.add_argument(
+        "--lanes",
+        default="auto",
+        metavar="N|N,N,…|auto",
+        help="most lanes, for all layers or one a layer (default: auto, for the device)",
+    )
+    group.add_argument(
+        "--input",
+        default="spikes",
+        choices=("spikes", "static", "rate", "latency", "delta"),
+        help="what the host sends; this version takes spikes",
+    )
+    add_quantise(parser)
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the design")
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    if options.input != "spikes":
+        raise InputError(
+            f"--input {options.input}: not in this version; encode the data into spikes on the "
+            "host and use --input spikes"
+        )
+    target = find_target(options.board or options.device, "board" if options.board else "device")
+    if target.board is None and options.baud:
+        raise InputError("--baud: a bare part has no UART; use --board")
+    network = network_of(options)
+    samples = samples_of(options, network)
+    with output.step(f"integers for {network.name}"):
+        prepared = prepare(network, quantise_of(options, network, samples), samples)
+    with output.step(f"mapping onto {target.title} and writing {options.out}"):
+        design, plan = compile_design(
+            prepared,
+            target,
+            options.out,
+            lanes=parse_lanes(options.lanes),
+            clock_hz=None if options.clock is None else options.clock * 1e6,
+            baud=options.baud,
+        )
+    for note in network.notes:
+        output.say(f"note: {note}")
+    for line in prepared.report.lines():
+        output.say(f"  {line}")
+    for layer, reason in zip(plan.core.layers, plan.reasons, strict=True):
+        output.say(
+            f"  {layer.name}: {layer.lanes} lanes, {layer.groups} cycles an event ({reason})"
+        )
+    predicted, need = design.manifest["predicted"], plan.resources
+    output.say(
+        f"predicted on {predicted['basis']}: {predicted['cycles_per_inference']:,.0f} cycles an "
+        f"inference, {predicted['interval_cycles']:,.0f} back to back"
+    )
+    output.say(
+        f"estimated for the core: {need.lut:,} of {target.capacity.lut:,} tables, {need.ff:,} "
+        f"flip-flops, {need.ram} of {target.capacity.ram} block RAMs, {need.dsp} multipliers"
+    )
+    output.say(f"design {design.manifest['hash']} in {options.out}")
+    output.result({"dir": str(options.out), **design.manifest})
+    return 0

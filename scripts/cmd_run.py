@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""streams samples to a board, or to the virtual one, and compares
+
+`--port virtual` compiles the whole top, pins and UART included, with Verilator, and talks to it
+through a pseudo-terminal with the very code that talks to a board. What comes back is compared with
+the golden model: exit status 1 where it differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikefab.gen.design import Design
+from spikefab.gen.errors import InputError
+from spikefab.gen.samples import load_samples
+from spikefab.host.driver import Board, RunResult
+from spikefab.scripts.console import Output
+from spikefab.scripts.pipeline import save_result
+from spikefab.sim.compare import first_mismatch
+from spikefab.sim.golden import run_golden
+from spikefab.sim.virtual import VirtualBoard
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", metavar="DIR", type=Path, help="a design directory for a board")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="F.npz", help="samples: x, and y for labels"
+    )
+    parser.add_argument(
+        "--port", required=True, metavar="PORT", help="virtual, or a serial port: /dev/ttyUSB0"
+    )
+    parser.add_argument("--count", type=int, metavar="N", help="only the first N samples")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT.npz", help="where to save spikes")
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds of silence to bear"
+    )
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    design = Design.load(options.dir)
+    qnet = design.qnetwork()
+    x, y = load_samples(options.data, qnet.input_shape, qnet.input_max, qnet.steps)
+    if options.count is not None:
+        if options.count < 1:
+            raise InputError(f"--count {options.count}: must be 1 or more")
+        x, y = x[: options.count], None if y is None else y[: options.count]
+    result = stream(design, x, options.port, output, timeout=options.timeout)
+    values: dict[str, Any] = {
+        "port": options.port,
+        "samples": len(x),
+        "retries": result.n_retries,
+        "board_cycles": float(result.cycles.mean()),
+    }
+    if y is not None:
+        values["accuracy"] = float((result.classes == y).mean())
+        output.say(f"accuracy {values['accuracy']:.2%} of {len(y)} samples")
+    if result.n_retries:
+        output.say(f"the line failed {result.n_retries} times; those samples were sent again")
+    status = compare(design, x, result, output)
+    values["equals_golden"] = status == 0
+    if options.out:
+        arrays: dict[str, Any] = {"spikes": result.spikes, "classes": result.classes}
+        if result.mem is not None:
+            arrays["mem"] = result.mem.astype(np.int64)
+        save_result(options.out, arrays)
+        values["out"] = str(options.out)
+        output.say(f"saved {', '.join(sorted(arrays))} in {options.out}")
+    output.result(values)
+    return status
+
+
+def stream(
+    design: Design, x: np.ndarray, port: str, output: Output, *, timeout: float = 10.0
+) -> RunResult:
+    """Runs samples on the board behind a port; `virtual` starts one and stops it."""
+    with ExitStack() as stack:
+        if port == "virtual":
+            port = stack.enter_context(VirtualBoard(design, message=output.note)).port
+        board = stack.enter_context(Board.open(port, design.manifest, timeout=timeout))
+        progress = stack.enter_context(output.progress("board"))
+        return board.run(x, progress=progress)
+
+
+def compare(design: Design, x: np.ndarray, result: RunResult, output: Output) -> int:
+    """0 where the board's spikes, or membranes, equal the golden model's, else 1."""
+    qnet = design.qnetwork()
+    last = qnet.layers[-1]
+    golden = run_golden(qnet, x)
+    labels = ("golden", "board")
+    if last.neuron.spiking:
+        assert result.spikes is not None
+        found = first_mismatch(golden.spikes, {last.name: result.spikes}, labels=labels)
+    else:
+        assert result.mem is not None
+        found = first_mismatch(
+            golden.mem, {last.name: result.mem}, labels=labels, quantity="membrane"
+        )
+    if found is None:
+        output.say(f"board = golden on {len(x)} samples, every spike")
+        return 0
+    output.err.print(f"the board differs from golden: {found}", style="red", markup=False)
+    return 1

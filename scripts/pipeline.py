@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The path of a network, a function a step; the commands and the demo are made of these."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikefab.boards.shell import board_shell
+from spikefab.boards.target import Target
+from spikefab.gen.cost import predict_cycles
+from spikefab.gen.design import Design
+from spikefab.gen.emit import TargetInfo, Vectors, emit
+from spikefab.gen.errors import InputError
+from spikefab.gen.estimate import Budget
+from spikefab.gen.network import Network
+from spikefab.gen.options import QuantiseOptions
+from spikefab.gen.plan import DEFAULT_RATE, Plan, make_plan
+from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.quantise import quantise_with_report
+from spikefab.gen.quantise_report import QuantiseReport
+from spikefab.gen.samples import load_samples
+from spikefab.sim.compare import Mismatch, first_mismatch
+from spikefab.sim.golden import run_golden
+from spikefab.sim.reference import run_reference
+from spikefab.sim.rtl import simulate_rtl
+
+__all__ = [
+    "Prepared",
+    "Samples",
+    "compile_design",
+    "locate_mismatch",
+    "prepare",
+    "read_samples",
+    "save_result",
+    "target_budget",
+]
+
+CALIBRATION_SAMPLES = 256
+"""Samples that scales are chosen on."""
+
+PREDICTION_SAMPLES = 64
+"""Samples that cycles are predicted for."""
+
+VECTOR_SAMPLES = 4
+"""Samples in a design's own test bench."""
+
+RANDOM_STEPS = 16
+"""Steps of random samples where nothing says better."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """Data that the user gave, or random events where there are none."""
+
+    x: np.ndarray
+    y: np.ndarray | None
+    given: bool
+
+    @property
+    def input_max(self) -> int:
+        """Most events that an input receives in a step."""
+        return max(1, int(self.x.max()))
+
+    @property
+    def basis(self) -> str:
+        """What a prediction on these samples rests on."""
+        if self.given:
+            return f"{len(self.x)} samples of the data"
+        return f"random events: {DEFAULT_RATE:.0%} of the inputs in each of {self.x.shape[1]} steps"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A network in float and in integers."""
+
+    network: Network
+    qnet: QNetwork
+    report: QuantiseReport
+    samples: Samples
+
+
+def read_samples(
+    network: Network, data: Path | None, steps: int | None, input_max: int | None = None
+) -> Samples:
+    """The user's samples, or the same random ones every time."""
+    if data is not None:
+        x, y = load_samples(data, network.input_shape, input_max, steps)
+        return Samples(x=x, y=y, given=True)
+    steps = steps or network.steps or RANDOM_STEPS
+    rng = np.random.default_rng(0)
+    shape = (VECTOR_SAMPLES, steps, *network.input_shape)
+    return Samples(x=(rng.random(shape) < DEFAULT_RATE).astype(np.uint8), y=None, given=False)
+
+
+def prepare(network: Network, options: QuantiseOptions, samples: Samples) -> Prepared:
+    """Puts a network in integers, with scales chosen on the samples where the user gave some."""
+    activity = None
+    if samples.given:
+        x = samples.x[:CALIBRATION_SAMPLES]
+        reference = run_reference(network, x)
+        activity = {name: s.reshape(-1, s.shape[-1]) for name, s in reference.spikes.items()}
+        activity[network.input_name] = x.reshape(len(x) * x.shape[1], -1)
+        options = replace(options, input_max=max(options.input_max, samples.input_max))
+    qnet, report = quantise_with_report(network, options, activity)
+    return Prepared(network=network, qnet=qnet, report=report, samples=samples)
+
+
+def target_budget(target: Target) -> Budget:
+    """What the mapper may use of a target."""
+    c = target.capacity
+    return Budget(family=target.family, lut=c.lut, ff=c.ff, ram=c.ram, dsp=c.dsp)
+
+
+def compile_design(
+    prepared: Prepared,
+    target: Target,
+    out: Path,
+    *,
+    lanes: int | Sequence[int] | None = None,
+    clock_hz: float | None = None,
+    baud: int | None = None,
+) -> tuple[Design, Plan]:
+    """Maps the network onto the target and writes the design directory."""
+    qnet, samples = prepared.qnet, prepared.samples
+    x = samples.x[:PREDICTION_SAMPLES]
+    golden = run_golden(qnet, x)
+    spikes = [golden.spikes[layer.name] for layer in qnet.layers]
+    sources = [x.reshape(*x.shape[:2], -1), *spikes[:-1]]
+    rates = [float(source.mean()) for source in sources]
+    plan = make_plan(qnet, target_budget(target), lanes=lanes, rates=rates)
+    cycles = predict_cycles(plan.core, x, spikes)
+    shell = None
+    if target.board is not None:
+        shell = board_shell(target.name, plan.core, plan.hash, clock_hz=clock_hz, baud=baud)
+    last = qnet.layers[-1].name
+    mem = golden.mem.get(last)
+    predicted = {
+        "cycles_per_inference": float(cycles.cycles.mean()),
+        "interval_cycles": float(cycles.interval.mean()),
+        "basis": samples.basis,
+    }
+    design = emit(
+        plan,
+        out,
+        target=TargetInfo(
+            kind=target.kind, name=target.name, device=target.device, family=target.family
+        ),
+        shell=shell,
+        reference=prepared.network,
+        vectors=Vectors(
+            x=x[:VECTOR_SAMPLES],
+            spikes=golden.spikes[last][:VECTOR_SAMPLES],
+            mem=None if mem is None else mem[:VECTOR_SAMPLES],
+        ),
+        predicted=predicted,
+    )
+    return design, plan
+
+
+def save_result(path: Path, arrays: dict[str, Any]) -> None:
+    """Writes an `.npz` as a whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, **arrays)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); choose another folder, or make room"
+        ) from None
+
+
+def locate_mismatch(
+    design: Design, x: np.ndarray, sample: int, message: Callable[[str], None]
+) -> Mismatch | None:
+    """Simulates one sample again with every layer watched: the first value that differs."""
+    qnet = design.qnetwork()
+    names = [layer.name for layer in qnet.layers]
+    one = x[sample : sample + 1]
+    golden = run_golden(qnet, one, record=names)
+    result = simulate_rtl(design, one, record=names, message=message)
+    labels = ("golden", "rtl")
+    spikes = first_mismatch(golden.spikes, result.hidden, labels=labels)
+    mem = first_mismatch(golden.mem, result.mem or {}, labels=labels, quantity="membrane")
+    found = [m for m in (spikes, mem) if m is not None]
+    order = {name: k for k, name in enumerate(names)}
+    first = min(found, key=lambda m: (m.step, order[m.layer]), default=None)
+    return None if first is None else replace(first, sample=sample)

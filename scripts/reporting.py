@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a design, and what was measured of it, to the values that a report shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spikefab.gen.design import Design
+from spikefab.gen.network import Network
+from spikefab.gen.network_file import load_saved_network
+from spikefab.gen.options import QuantiseOptions
+from spikefab.gen.qnetwork import QNetwork
+from spikefab.scripts.measured import read_measured
+from spikefab.scripts.pipeline import Samples, prepare
+from spikefab.scripts.reportdata import (
+    BitSweep,
+    Difference,
+    Figures,
+    LayerInfo,
+    Raster,
+    ReportData,
+    Resource,
+    Trace,
+    WeightChange,
+)
+from spikefab.sim.fidelity import predicted_class
+from spikefab.sim.golden import GoldenResult, run_golden
+from spikefab.sim.reference import ReferenceResult, run_reference
+
+__all__ = ["SWEEP", "make_report"]
+
+SWEEP = (2, 3, 4, 5, 6, 7, 8)
+"""Weight widths that the accuracy is drawn for."""
+
+TRACES = 4
+"""Neurons whose membranes are drawn."""
+
+_RESOURCE_NAMES = {
+    "comb": "logic (COMB)",
+    "lc": "logic cells",
+    "ff": "flip-flops",
+    "ram": "block RAM",
+    "ebr": "block RAM",
+    "spram": "SPRAM",
+    "dsp": "multipliers",
+}
+
+
+def make_report(
+    design: Design, samples: Samples, *, board_kind: str = "virtual board"
+) -> ReportData:
+    """Runs the samples in float and in integers, and gathers what the design's folder holds."""
+    qnet = design.qnetwork()
+    network = load_saved_network(design.path / "reference.npz")
+    x, y = samples.x, samples.y
+    # Membranes of one sample only: traces of a whole test set would fill the memory.
+    reference, golden = run_reference(network, x), run_golden(qnet, x)
+    shown = _liveliest(golden.spikes[qnet.layers[0].name])
+    one_reference = run_reference(network, x[shown : shown + 1], record=True)
+    one_golden = run_golden(qnet, x[shown : shown + 1], record=[p.name for p in qnet.layers])
+    report_file = design.path / "report.json"
+    placed = json.loads(report_file.read_text()) if report_file.is_file() else {}
+    manifest = design.manifest
+    label = "" if y is None else f", label {y[shown]}"
+    return ReportData(
+        name=manifest["name"],
+        hash=manifest["hash"],
+        target=f"{manifest['target']['name']} ({manifest['target']['device']})",
+        version=manifest["version"],
+        summary=f"Dialect {qnet.dialect}, {x.shape[1]} steps a sample.",
+        figures=_figures(design, placed, samples, reference, golden, board_kind),
+        input=(qnet.input_name, qnet.n_inputs),
+        layers=[_layer(entry) for entry in manifest["layers"]],
+        raster=Raster(
+            title=f"sample {shown}{label}",
+            rows=[
+                (qnet.input_name, x[shown].reshape(x.shape[1], -1)),
+                *((name, spikes[0]) for name, spikes in one_golden.spikes.items()),
+            ],
+        ),
+        traces=_traces(qnet, one_golden, one_reference),
+        weights=_weights(network, qnet),
+        resources=[
+            Resource(name=_RESOURCE_NAMES[key], used=used, available=placed["capacity"][key])
+            for key, used in placed.get("resources", {}).items()
+            if placed["capacity"][key]
+        ],
+        bit_sweep=None if y is None else _sweep(network, qnet, samples, reference),
+        confusion=None if y is None else _confusion(y, _classes(qnet, golden.spikes, golden.mem)),
+        differences=[_difference(layer.name, reference, golden) for layer in qnet.layers],
+        notes=[
+            *network.notes,
+            f"Cycles predicted on {manifest['predicted']['basis']}; measured by simulation of the "
+            "design's Verilog.",
+            "Not measured on silicon: the board is the design's whole top in a simulator."
+            if board_kind == "virtual board"
+            else f"The board was {board_kind}.",
+        ],
+    )
+
+
+def _classes(
+    qnet: QNetwork, spikes: dict[str, np.ndarray], mem: dict[str, np.ndarray] | None
+) -> np.ndarray:
+    last = qnet.layers[-1]
+    return predicted_class(
+        spikes[last.name], None if last.neuron.spiking else (mem or {})[last.name]
+    )
+
+
+def _liveliest(spikes: np.ndarray) -> int:
+    """A sample to show: the first with as many spikes as the median sample has."""
+    counts = spikes.sum(axis=(1, 2))
+    return int(np.abs(counts - np.median(counts)).argmin())
+
+
+def _figures(
+    design: Design,
+    placed: dict[str, Any],
+    samples: Samples,
+    reference: ReferenceResult,
+    golden: GoldenResult,
+    board_kind: str,
+) -> Figures:
+    qnet, measured, y = design.qnetwork(), read_measured(design), samples.y
+    predicted = design.manifest["predicted"]
+    exact = integer = None
+    if y is not None:
+        exact = float((_classes(qnet, reference.spikes, reference.mem) == y).mean())
+        integer = float((_classes(qnet, golden.spikes, golden.mem) == y).mean())
+    return Figures(
+        accuracy_float=exact,
+        accuracy_integer=integer,
+        accuracy_board=measured.get("board_accuracy"),
+        samples=len(samples.x),
+        samples_board=measured.get("board_samples"),
+        board_kind=board_kind,
+        input_spikes=float(samples.x.sum() / len(samples.x)),
+        layer_spikes=sum(float(s.sum()) for s in golden.spikes.values()) / len(samples.x),
+        cycles_predicted=predicted["cycles_per_inference"],
+        cycles_measured=measured.get("cycles_per_inference"),
+        interval_cycles=measured.get("interval_cycles", predicted["interval_cycles"]),
+        fmax_mhz=placed.get("fmax_mhz"),
+        fmax_mhz_seeds=placed.get("fmax_mhz_seeds", ()),
+        clock_mhz=placed.get("clock_mhz"),
+    )
+
+
+def _layer(entry: dict[str, Any]) -> LayerInfo:
+    neuron = entry["neuron"]
+    nums = set(neuron["leak_num"])
+    keep = f"{max(nums) / 2 ** neuron['leak_shift']:.4g}" if len(nums) == 1 else "a neuron's own"
+    return LayerInfo(
+        name=entry["name"],
+        neurons=neuron["n"],
+        lanes=entry["lanes"],
+        weight_bits=entry["synapse"]["weight_width"],
+        ternary=entry["ternary"],
+        note=f"{neuron['membrane_width']}-bit membrane, keeps {keep}",
+    )
+
+
+def _traces(qnet: QNetwork, golden: GoldenResult, reference: ReferenceResult) -> Sequence[Trace]:
+    """The liveliest neurons of the first and the last layer, in float units."""
+    assert reference.mem is not None
+    traces = []
+    layers = [qnet.layers[0], qnet.layers[-1]] if len(qnet.layers) > 1 else [qnet.layers[0]]
+    for layer in layers:
+        activity = golden.spikes[layer.name][0].sum(axis=0)
+        lsb = np.broadcast_to(layer.scale / 2.0**layer.neuron.fraction_bits, layer.neuron.n)
+        threshold = np.broadcast_to(np.array(layer.neuron.threshold), layer.neuron.n)
+        for n in np.argsort(-activity, kind="stable")[: TRACES // len(layers)]:
+            traces.append(
+                Trace(
+                    name=f"{layer.name}, neuron {n}",
+                    threshold=float(threshold[n] * lsb[n]),
+                    integer=golden.mem[layer.name][0, :, n] * lsb[n],
+                    reference=reference.mem[layer.name][0, :, n],
+                    spikes=golden.spikes[layer.name][0, :, n],
+                )
+            )
+    return traces
+
+
+def _weights(network: Network, qnet: QNetwork) -> Sequence[WeightChange]:
+    changes = []
+    for (projection, population), layer in zip(network.chain(), qnet.layers, strict=True):
+        gain = population.neuron.gain[:, None]
+        scale = np.broadcast_to(layer.scale, layer.neuron.n)[:, None]
+        changes.append(
+            WeightChange(
+                name=layer.name,
+                before=projection.weight * gain,
+                after=layer.weights * scale,
+                bits=layer.synapse.weight_width,
+                ternary=layer.ternary,
+            )
+        )
+    return changes
+
+
+def _sweep(
+    network: Network, qnet: QNetwork, samples: Samples, reference: ReferenceResult
+) -> BitSweep:
+    assert samples.y is not None
+    accuracy = []
+    for bits in SWEEP:
+        options = QuantiseOptions(
+            weight_bits=bits, input_max=qnet.input_max, steps=samples.x.shape[1]
+        )
+        candidate = prepare(network, options, samples).qnet
+        result = run_golden(candidate, samples.x)
+        answers = _classes(candidate, result.spikes, result.mem)
+        accuracy.append(float((answers == samples.y).mean()))
+    exact = _classes(qnet, reference.spikes, reference.mem) == samples.y
+    chosen = {layer.synapse.weight_width for layer in qnet.layers}
+    return BitSweep(
+        bits=SWEEP,
+        accuracy=accuracy,
+        accuracy_float=float(exact.mean()),
+        chosen=chosen.pop() if len(chosen) == 1 else None,
+    )
+
+
+def _confusion(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    n = int(max(labels.max(), answers.max())) + 1
+    matrix = np.zeros((n, n), np.int64)
+    np.add.at(matrix, (labels, answers), 1)
+    return matrix
+
+
+def _difference(name: str, reference: ReferenceResult, golden: GoldenResult) -> Difference:
+    a, b = reference.spikes[name], golden.spikes[name]
+    differs = a != b
+    return Difference(
+        name=name,
+        spikes_float=int(a.sum()),
+        spikes_integer=int(b.sum()),
+        differing=int(differs.sum()),
+        neuron_steps=differs.size,
+        samples_differing=int(differs.any(axis=(1, 2)).sum()),
+        samples=len(a),
+    )
