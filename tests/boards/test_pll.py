@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # type: ignore[attr-defined]
 
 from spikefab.boards.clock import BAUD_TOLERANCE, clock_below, plan_clock
 from spikefab.boards.pll import (
@@ -53,7 +55,10 @@ def ice40_outputs(input_hz: float) -> list[float]:
     return sorted(found)
 
 
-SEARCHES = {"ecp5": (ecp5_pll, ecp5_outputs), "ice40": (ice40_pll, ice40_outputs)}
+SEARCHES: dict[str, tuple[Callable[..., Any], Callable[[float], list[float]]]] = {
+    "ecp5": (ecp5_pll, ecp5_outputs),
+    "ice40": (ice40_pll, ice40_outputs),
+}
 
 
 @pytest.mark.parametrize(

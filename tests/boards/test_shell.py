@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -14,39 +15,29 @@ from spikefab.boards.shell import PowerOnReset, board_shell
 from spikefab.boards.target import find_target
 from spikefab.gen.errors import InputError
 from spikefab.gen.shell import Shell
-from spikefab.hdl.params import CoreParams, LayerParams, NeuronParams, SynapseParams
+from spikefab.hdl.params import CoreParams
 
 HASH = bytes(range(16))
 
 
-def core(n_inputs: int = 64, n_outputs: int = 10, membrane: int | None = None) -> CoreParams:
-    """Parameters of a core; with `membrane` its output is that wide."""
-    synapse = SynapseParams(
-        n_in=n_inputs, n_out=n_outputs, weight_width=4, acc_min=-512, acc_max=448
-    )
-    neuron = NeuronParams(
-        n=n_outputs,
-        fraction_bits=4,
-        membrane_width=membrane or 16,
-        spiking=membrane is None,
-        reset="subtract" if membrane is None else "none",
-    )
-    return CoreParams(layers=(LayerParams(name="out", synapse=synapse, neuron=neuron, lanes=1),))
+MakeParams = Callable[..., CoreParams]
+MakeShell = Callable[[str], Shell]
 
 
-@cache
-def shell(board: str) -> Shell:
-    return board_shell(board, core(), HASH)
+@pytest.fixture(scope="module")
+def shell(core_params: MakeParams) -> MakeShell:
+    """The shell of a board around a small core."""
+    return cache(lambda board: board_shell(board, core_params(), HASH))
 
 
-def module(shell: Shell, name: str) -> str:
-    found = re.search(rf"^module \\?{re.escape(name)} ?\(.*?^endmodule", shell.verilog, re.M | re.S)
+def module(made: Shell, name: str) -> str:
+    found = re.search(rf"^module \\?{re.escape(name)} ?\(.*?^endmodule", made.verilog, re.M | re.S)
     assert found is not None
     return found[0]
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "ulx3s-25f", "ulx3s-85f"])
-def test_ports_and_instance(name: str) -> None:
+def test_ports_and_instance(shell: MakeShell, name: str) -> None:
     top = module(shell(name), "spikefab_top")
     n_leds = min(8, len(find_target(name).board.leds))  # type: ignore[union-attr]
     assert set(re.findall(r"^  (?:input|output) (.*);", top, re.M)) == {
@@ -62,12 +53,12 @@ def test_ports_and_instance(name: str) -> None:
     assert re.search(r"wire \[5:0\] results__payload;", top)
 
 
-def test_a_membrane_output_widens_the_results() -> None:
-    top = module(board_shell("ulx3s-25f", core(membrane=18), HASH), "spikefab_top")
+def test_a_membrane_output_widens_the_results(core_params: MakeParams) -> None:
+    top = module(board_shell("ulx3s-25f", core_params(membrane=18), HASH), "spikefab_top")
     assert re.search(rf"wire \[{2 + 4 + 18 - 1}:0\] results__payload;", top)
 
 
-def test_shell_says_what_the_emitter_needs() -> None:
+def test_shell_says_what_the_emitter_needs(shell: MakeShell) -> None:
     ulx3s, icebreaker = shell("ulx3s-85f"), shell("icebreaker")
     assert ulx3s.constraints_name == "constraints.lpf"
     assert icebreaker.constraints_name == "constraints.pcf"
@@ -79,7 +70,7 @@ def test_shell_says_what_the_emitter_needs() -> None:
     assert "SB_PLL40_PAD" in icebreaker.verilog
 
 
-def test_leds_are_inverted_where_the_board_says_so() -> None:
+def test_leds_are_inverted_where_the_board_says_so(shell: MakeShell) -> None:
     def heartbeat(name: str) -> str:
         found = re.search(r"assign \\?\S+ += beat\[\d+\] \? (1'h\d) :", shell(name).verilog)
         assert found is not None
@@ -89,23 +80,25 @@ def test_leds_are_inverted_where_the_board_says_so() -> None:
     assert heartbeat("ulx3s-25f") == "1'h1"
 
 
-def test_the_same_bytes_every_time_and_no_path_in_them() -> None:
-    again = board_shell("ulx3s-25f", core(), HASH)
+def test_the_same_bytes_every_time_and_no_path_in_them(
+    shell: MakeShell, core_params: MakeParams
+) -> None:
+    again = board_shell("ulx3s-25f", core_params(), HASH)
     assert again == shell("ulx3s-25f")
     assert "/" not in re.sub(r"//.*|/\*.*?\*/", "", again.verilog)
-    assert board_shell("ulx3s-25f", core(), HASH[::-1]).verilog != again.verilog
+    assert board_shell("ulx3s-25f", core_params(), HASH[::-1]).verilog != again.verilog
 
 
-def test_another_clock() -> None:
-    faster = board_shell("ulx3s-25f", core(), HASH, clock_hz=90e6)
+def test_another_clock(core_params: MakeParams) -> None:
+    faster = board_shell("ulx3s-25f", core_params(), HASH, clock_hz=90e6)
     assert (faster.clock_hz, faster.baud) == (90e6, 3_000_000)
     with pytest.raises(InputError, match=r"clock 81 MHz: the ECP5 PLL cannot make it from 25 MHz"):
-        board_shell("ulx3s-25f", core(), HASH, clock_hz=81e6)
+        board_shell("ulx3s-25f", core_params(), HASH, clock_hz=81e6)
 
 
-def test_an_unknown_board_is_refused() -> None:
+def test_an_unknown_board_is_refused(core_params: MakeParams) -> None:
     with pytest.raises(InputError, match="board 'ulx3s': unknown; did you mean"):
-        board_shell("ulx3s", core(), HASH)
+        board_shell("ulx3s", core_params(), HASH)
 
 
 def test_reset_lasts_its_cycles_after_lock_and_returns_with_a_lost_lock() -> None:
