@@ -70,7 +70,7 @@ def test_sums_are_bounded_by_the_actual_weights() -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_input_leaves_the_bound(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     n = data.draw(st.integers(1, 4))
@@ -98,7 +98,7 @@ def test_no_input_leaves_the_bound(data: st.DataObject) -> None:
 
 
 @given(networks(max_neurons=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_golden_membranes_stay_within_the_layers_bound(drawn) -> None:  # type: ignore[no-untyped-def]
     names = [layer.name for layer in drawn.qnet.layers]
     mem = run_golden(drawn.qnet, drawn.x, record=names).mem
@@ -127,6 +127,11 @@ def brute(p: NeuronParams, lo: int, hi: int) -> set[int]:
     {"reset": "subtract", "v_min": (-20,), "count_width": 5, "compare": "ge"},
     {"leak_num": (3,), "leak_shift": 2, "reset_time": "next-after-leak"},
     {"leak_num": (3,), "leak_shift": 2, "reset": "zero", "reset_time": "next-before-leak"},
+    {"reset": "zero", "reset_time": "next-before-leak", "v_min": (-9,)},
+    {"leak_num": (0,), "reset": "zero", "reset_time": "next-before-leak",
+     "reset_correction": True, "threshold": (4,), "v_init": (10,)},
+    {"leak_num": (0,), "reset_time": "next-after-leak", "reset_correction": True,
+     "threshold": (4,)},
 ])  # fmt: skip
 def test_bound_that_holds_for_ever_is_reached(fields: dict) -> None:
     p = NeuronParams(**{"n": 1, "fraction_bits": 0, "membrane_width": 40, "threshold": (20,)}

@@ -195,6 +195,28 @@ def test_subtracted_threshold_off_the_grid_gets_fraction_bits() -> None:
     assert abs(neuron.threshold[0] * 0.25 / 2**neuron.fraction_bits - 0.9) < 1e-3
 
 
+@pytest.mark.parametrize(
+    ("dialect", "values", "fraction"),
+    [
+        ("nir-literal", {"v_reset": -1 / 16}, 2),
+        ("nir-literal", {"v_min": -1 / 8}, 1),
+        ("nir-literal", {"v_init": 1 / 32}, 3),
+        ("nir-literal", {"threshold": 0.3}, 0),
+        ("snntorch-subtract", {"threshold": 1 + 1 / 16}, 2),
+        # With a leak, where it takes up to four bits more than the leak asks for.
+        ("nir-literal", {"decay": 0.5}, 6),
+        ("nir-literal", {"decay": 0.5, "v_init": 2.0**-10}, 8),
+        ("nir-literal", {"decay": 0.5, "v_init": 2.0**-13}, 6),
+    ],
+)
+def test_constants_get_the_fraction_bits_that_hold_them(
+    dialect: str, values: dict, fraction: int
+) -> None:
+    network = make_network([np.array([[0.25, 0.5, -0.75]])], dialect, **values)
+    options = QuantiseOptions(weight_bits=4, steps=9)
+    assert quantise(network, options).layers[0].neuron.fraction_bits == fraction
+
+
 def test_membranes_are_as_wide_as_the_bound_and_hold_for_ever_with_a_leak() -> None:
     rng = np.random.default_rng(7)
     weights = [rng.normal(size=(8, 9))]
@@ -219,7 +241,10 @@ def test_without_a_bound_the_membrane_is_clamped_and_the_report_says_so() -> Non
     (layer,) = qnet.layers
     assert layer.neuron.saturate
     assert layer.bound is None
-    assert layer.neuron.membrane_width < 24
+    # Four steps of the worst input, or 16 thresholds, fit.
+    worst = max(layer.synapse.acc_max, -layer.synapse.acc_min) << layer.neuron.fraction_bits
+    room = max(4 * worst, 16 * layer.neuron.threshold[0])
+    assert room < 1 << (layer.neuron.membrane_width - 1) <= 2 * room
     assert any("clamped to" in line and "number of steps" in line for line in report.lines())
     x = (rng.random((4, 50, 9)) < 0.3).astype(np.int16)
     reference, golden = spikes_of(network, qnet, x)
@@ -272,6 +297,10 @@ def test_counts_of_multi_spike_neurons_are_as_wide_as_the_weights_allow() -> Non
     # At most 10 * 0.5 a step on top of a remainder below 1, half of which stays: 5 spikes.
     assert qnet.layers[0].neuron.count_width == 3
     assert qnet.layers[1].synapse.acc_max == 3 * 7 * qnet.layers[1].weights.max()
+    for compare, width in (("gt", 2), ("ge", 3)):  # At most 4.0 a step: 3 times above, 4 times at.
+        network = make_network([np.full((3, 8), 0.5)], f"sinabs,compare={compare}", decay=0.0)
+        qnet = quantise(network, QuantiseOptions(weight_bits=4))
+        assert qnet.layers[0].neuron.count_width == width
     single = make_network([np.full((3, 10), 0.05)], "sinabs", decay=0.5)
     assert quantise(single, QuantiseOptions(weight_bits=4)).layers[0].neuron.count_width == 1
     many = make_network([np.full((3, 100), 5.0)], "sinabs", decay=0.5)
