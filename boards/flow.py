@@ -102,6 +102,8 @@ def build(
             seconds: dict[str, float] = {}
             with _warming(placer, packer, progress=progress):
                 seconds["synthesis"] = _synthesise(design, target, work, progress)
+            if constraints:
+                shutil.copy(constraints, work)
             start = time.monotonic()
             if progress:
                 progress(

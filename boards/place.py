@@ -121,12 +121,16 @@ def _place(
         return None
     if process.returncode or usage is None:
         text = log.read_text() if log.is_file() else (work / f"nextpnr-{seed}.out").read_text()
-        table = f"{budget_table(target, usage)}\n" if usage else ""
-        raise InputError(
-            f"{Path(tool).name} failed with seed {seed} on {target.name}:\n{table}{tail(text)}\n"
-            "  A part that is nearly full may fail to place or route: try fewer lanes "
-            "(`--lanes`), a bigger part, or more seeds"
-        )
+        message = f"{Path(tool).name} failed with seed {seed} on {target.name}:\n"
+        if usage:
+            message += f"{budget_table(target, usage)}\n"
+        message += tail(text)
+        if usage:
+            message += (
+                "\n  A part that is nearly full may fail to place or route: try fewer lanes "
+                "(`--lanes`), a bigger part, or more seeds"
+            )
+        raise InputError(message)
     fmax, path = _timing(json.loads(report.read_text()))
     seconds = time.monotonic() - start
     if progress:

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from spikefab.gen.errors import InputError
 
 __all__ = [
+    "ECP5_LOOP",
     "TOLERANCE",
     "Ecp5PLL",
     "Ecp5PLLParams",
@@ -24,6 +25,14 @@ __all__ = [
 
 TOLERANCE = 1e-3
 """Largest relative error of a clock that still counts as the clock asked for."""
+
+ECP5_LOOP = {
+    "ICP_CURRENT": "12",
+    "LPF_RESISTOR": "8",
+    "MFG_ENABLE_FILTEROPAMP": "1",
+    "MFG_GMCREF_SEL": "2",
+}
+"""Attributes of an EHXPLLL: the loop's analogue settings, as ecppll writes them."""
 
 
 def _check(what: str, value: float, low: float, high: float, unit: str = "") -> None:
@@ -249,11 +258,7 @@ class Ecp5PLL(wiring.Component):
             }
         m.submodules.ehxplll = Instance(
             "EHXPLLL",
-            # Analogue settings as Diamond writes them for loops of this kind (from ecppll).
-            a_ICP_CURRENT="12",
-            a_LPF_RESISTOR="8",
-            a_MFG_ENABLE_FILTEROPAMP="1",
-            a_MFG_GMCREF_SEL="2",
+            **{f"a_{key}": value for key, value in ECP5_LOOP.items()},
             a_FREQUENCY_PIN_CLKI=f"{p.input_hz / 1e6:.6g}",
             a_FREQUENCY_PIN_CLKOP=f"{p.vco_hz / p.clkop_div / 1e6:.6g}",
             p_PLLRST_ENA="DISABLED",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from amaranth import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
@@ -13,10 +14,10 @@ from amaranth.lib.wiring import In, Out
 from spikefab.boards.board import Board
 from spikefab.boards.clock import ClockPlan, plan_clock
 from spikefab.boards.constraints import lpf, pcf
-from spikefab.boards.pll import Ecp5PLL, Ecp5PLLParams, Ice40PLL
+from spikefab.boards.pll import ECP5_LOOP, Ecp5PLL, Ecp5PLLParams, Ice40PLL
 from spikefab.boards.target import find_target
-from spikefab.boards.verilog import to_verilog
 from spikefab.gen.shell import Shell
+from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
 from spikefab.hdl.params import CoreParams
 
@@ -171,7 +172,7 @@ def board_shell(
     top = BoardTop(board, plan, link)
     constraints = (lpf if target.family == "ecp5" else pcf)(board, top.n_leds)
     return Shell(
-        verilog=to_verilog(top, "spikefab_top"),
+        verilog=_with_loop_settings(to_verilog(top, "spikefab_top")),
         constraints=constraints,
         constraints_name="constraints.lpf" if target.family == "ecp5" else "constraints.pcf",
         clock_hz=plan.clock_hz,
@@ -179,3 +180,12 @@ def board_shell(
         baud=plan.baud,
         ports={"clk": "clk", "rx": "rx", "tx": "tx", "leds": "leds"},
     )
+
+
+def _with_loop_settings(verilog: str) -> str:
+    """The text with the EHXPLLL's attributes, which the conversion leaves out as all others.
+
+    Place and route would take zeros for them, and the loop would not be stable.
+    """
+    settings = ", ".join(f'{key} = "{value}"' for key, value in ECP5_LOOP.items())
+    return re.sub(r"^( *)(EHXPLLL #\()", rf"\1(* {settings} *)\n\1\2", verilog, flags=re.M)

