@@ -58,7 +58,7 @@ def line_chart(
 def raster_chart(rows: Sequence[tuple[str, Array]], *, label: str) -> str:
     """Spikes as dots, time to the right, one band a population. `rows`: (name, (T, n) counts)."""
     steps = max(len(spikes) for _, spikes in rows)
-    gap, left, width, top = 12.0, 104.0, 560.0, 6.0
+    gap, left, width, top = 12.0, 78.0, 460.0, 6.0
     sizes = [spikes.shape[1] for _, spikes in rows]
     heights = [max(11.0 * n, 34.0) if n <= 16 else min(max(2.4 * n, 110.0), 170.0) for n in sizes]
     step = (width - left - 12) / max(steps, 1)
@@ -213,9 +213,9 @@ def network_chart(
     """Populations as columns of neurons, from left to right. `columns`: (name, neurons, a line
     below); `links`: two lines for each gap between columns."""
     count = len(columns)
-    width, height, centre = max(420.0, 190.0 * count), 250.0, 100.0
+    width, height, centre = max(320.0, 140.0 * count), 250.0, 100.0
     shown = [min(n, 11) for _, n, _ in columns]
-    xs = [70 + i * (width - 140) / max(1, count - 1) for i in range(count)]
+    xs = [50 + i * (width - 100) / max(1, count - 1) for i in range(count)]
     places = []
     for n in shown:
         pitch = min(17.0, 176.0 / max(n, 1))

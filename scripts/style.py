@@ -53,16 +53,16 @@ vertical-align:top}}
 tr:last-child th,tr:last-child td{{border-bottom:0}}
 th{{font-weight:500;color:var(--soft)}}
 thead th{{font-size:.8rem;border-bottom:1px solid var(--rule);vertical-align:bottom}}
-td.n,th.n{{text-align:right}}
+td.n,th.n{{text-align:right}}td.n{{white-space:nowrap}}
 td.note{{color:var(--soft);font-size:.86rem}}
 .pair{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));
 gap:1.1rem 1.6rem}}
 .pair>*{{min-width:0}}
 .scroll{{overflow-x:auto}}
 svg{{display:block;width:100%;height:auto}}
-.scroll svg{{min-width:27rem}}
+.scroll svg{{min-width:20rem}}
 .limit svg{{max-width:30rem;margin:0 auto}}
-.sweep svg,.net svg,.raster svg{{max-width:46rem;margin:0 auto}}
+.sweep svg,.net svg,.raster svg{{max-width:38rem;margin:0 auto}}
 .legend{{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.82rem;color:var(--soft);
 margin:0 0 .5rem;padding:0;list-style:none}}
 .legend i{{display:inline-block;width:1.1rem;height:.25rem;border-radius:2px;
@@ -112,5 +112,6 @@ padding:.35rem 0}}
 *{{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 main{{max-width:none;padding:0}}section,.tiles,.meter-row,figure{{break-inside:avoid}}
 .scroll{{overflow:visible}}.scroll svg{{min-width:0}}
-.raster svg,.net svg,.sweep svg{{max-width:36rem}}}}
+.raster svg,.net svg,.sweep svg{{max-width:30rem}}html{{font-size:85%}}
+.limit svg{{max-width:22rem}}}}
 """.strip()

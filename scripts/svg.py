@@ -74,7 +74,7 @@ class Frame:
         x_range: tuple[float, float],
         y_range: tuple[float, float],
         *,
-        width: float = 560,
+        width: float = 460,
         height: float = 220,
         left: float = 46,
         right: float = 12,
