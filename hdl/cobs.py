@@ -7,7 +7,7 @@ most 253 bytes, so that the code 0xFF, a block without a zero at its end, never 
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -63,17 +63,16 @@ class COBSDecoder(wiring.Component):
         inside = Signal()  # the frame's first code has been seen
         poisoned = Signal()
         byte, o = self.i.payload, self.o
-        m.d.comb += [o.p.bad.eq((left != 0) | poisoned)]
+        ended = left == 0
+        m.d.comb += o.p.bad.eq(~ended | poisoned)
         with m.If(self.i.valid):
             with m.If(byte == 0):
                 m.d.comb += [o.valid.eq(inside | poisoned), o.p.end.eq(1)]
                 m.d.sync += [left.eq(0), inside.eq(0), poisoned.eq(0)]
-            with m.Elif(left == 0):
-                m.d.comb += o.valid.eq(inside)  # the zero between two blocks
-                m.d.sync += [left.eq(byte - 1), inside.eq(1)]
             with m.Else():
-                m.d.comb += [o.valid.eq(1), o.p.data.eq(byte)]
-                m.d.sync += left.eq(left - 1)
+                # A code, or a byte; the code of a block that is not the first means a zero too.
+                m.d.comb += [o.valid.eq(inside), o.p.data.eq(Mux(ended, 0, byte))]
+                m.d.sync += [left.eq(Mux(ended, byte, left) - 1), inside.eq(1)]
         with m.Elif(self.error):
             m.d.sync += poisoned.eq(1)
         return m

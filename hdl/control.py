@@ -29,17 +29,17 @@ class LinkControl(wiring.Component):
     keep, drop : out
         What becomes of the frame, in the header's cycle.
     freed : in
-        A kept frame has left the buffer.
+        Units that have left the buffer, modulo `n_units`; the host is told when it changes.
     bad_word : in
         A word of a kept frame was left out.
     quiet : in
-        No sample is in the core and the buffer is empty.
+        No sample is in the core.
     flush : out
     events, scores : out
         Which frames the host wants; set by SYNC.
     ident, ack, counters, nak, poll : out
         Requests to `Replies`.
-    nonce, n_expected, n_freed, synced, totals : out
+    nonce, n_expected, synced, totals : out
         What the replies say.
     """
 
@@ -60,12 +60,11 @@ class LinkControl(wiring.Component):
     poll: Signal
     nonce: Signal
     n_expected: Signal
-    n_freed: Signal
     synced: Signal
     totals: Signal
 
-    def __init__(self) -> None:
-        flags_in = ("overflow", "freed", "bad_word", "quiet")
+    def __init__(self, n_units: int):
+        flags_in = ("overflow", "bad_word", "quiet")
         flags_out = ("keep", "drop", "flush", "events", "scores", "ident", "ack", "counters",
                      "nak", "poll", "synced")  # fmt: skip
         super().__init__(
@@ -73,7 +72,7 @@ class LinkControl(wiring.Component):
                 "header": In(stream.Signature(Header(), always_ready=True)),
                 "nonce": Out(16),
                 "n_expected": Out(8),
-                "n_freed": Out(8),
+                "freed": In(range(n_units)),
                 "totals": Out(16 * len(COUNTERS)),
                 **{name: In(1) for name in flags_in},
                 **{name: Out(1) for name in flags_out},
@@ -93,12 +92,13 @@ class LinkControl(wiring.Component):
             m.d.sync += totals[name].eq(totals[name] + counts[name])
 
         m.d.comb += counts["dropped"].eq(self.bad_word)
-        with m.If(self.freed):
+        freed = Signal()
+        m.d.sync += freed.eq(self.freed[0])
+        with m.If(freed != self.freed[0]):
             m.d.comb += self.ack.eq(1)
-            m.d.sync += self.n_freed.eq(self.n_freed + 1)
         with m.If(self.flush & self.quiet):
             m.d.comb += self.ident.eq(1)
-            m.d.sync += [self.flush.eq(0), self.synced.eq(1), self.n_freed.eq(0)]
+            m.d.sync += [self.flush.eq(0), self.synced.eq(1)]
 
         ahead = Signal(8)  # how far the frame is in front of the expected one
         m.d.comb += ahead.eq(header.seq - self.n_expected)

@@ -7,7 +7,7 @@ over a whole sound frame is 0. Python has it as `binascii.crc_hqx(data, 0xFFFF)`
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC16_IBM_3740
 from amaranth.lib.wiring import In, Out
@@ -38,7 +38,10 @@ class CRCAppender(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.crc = crc = FRAME_CRC.create()
+        start = Signal()
+        crc = FRAME_CRC.create()
+        # Started by reset: it costs no logic, as `crc.start` would.
+        m.submodules.crc = ResetInserter(start)(crc)
         n_sent = Signal(2)  # CRC bytes sent
         moved = Signal()
         m.d.comb += [
@@ -46,7 +49,7 @@ class CRCAppender(wiring.Component):
             moved.eq(self.o.valid & self.o.ready),
             crc.data.eq(self.i.p.data),
             crc.valid.eq(moved & ~self.i.p.end),
-            crc.start.eq(moved & self.i.p.end & (n_sent == 2)),
+            start.eq(moved & self.i.p.end & (n_sent == 2)),
             self.o.p.end.eq(self.i.p.end & (n_sent == 2)),
             self.i.ready.eq(self.o.ready & (~self.i.p.end | (n_sent == 2))),
         ]

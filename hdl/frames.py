@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -96,14 +96,17 @@ class FrameReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.crc = crc = FRAME_CRC.create()
+        start = Signal()
+        crc = FRAME_CRC.create()
+        # Started by reset: it costs no logic, as `crc.start` would.
+        m.submodules.crc = ResetInserter(start)(crc)
         i, header = self.i, self.header.p
         place = Signal(8)  # in the frame; stays at 255 in one that is too long
         recent = Signal(40)  # the last five bytes, the latest one on top
         m.d.comb += [
             crc.data.eq(i.p.data),
             crc.valid.eq(i.valid & ~i.p.end),
-            crc.start.eq(i.valid & i.p.end),
+            start.eq(i.valid & i.p.end),
             self.payload.payload.eq(recent[24:32]),
             self.payload.valid.eq(i.valid & ~i.p.end & (place >= FRAME_OVERHEAD)),
             header.argument.eq(recent[:24]),

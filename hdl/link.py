@@ -14,7 +14,7 @@ from spikefab.hdl.control import LinkControl
 from spikefab.hdl.crc import CRCAppender
 from spikefab.hdl.event import EventSignature
 from spikefab.hdl.frames import MAX_PAYLOAD, FrameReceiver, FrameSender
-from spikefab.hdl.link_buffer import FrameBuffer
+from spikefab.hdl.link_buffer import FREED_UNIT, FrameBuffer
 from spikefab.hdl.link_replies import Replies
 from spikefab.hdl.link_source import EventSource
 from spikefab.hdl.readout import Readout, ReadoutParams, SampleMeter
@@ -66,8 +66,8 @@ class LinkParams:
 
     @property
     def capacity(self) -> int:
-        """Bytes that the host may have in the buffer, counting a frame as its payload plus 1."""
-        return self.buffer - 2
+        """Payload bytes that the host may have in the buffer."""
+        return self.buffer - 1
 
     @property
     def identity(self) -> bytes:
@@ -127,7 +127,7 @@ class HostLink(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self._params
-        m.submodules.control = control = LinkControl()
+        m.submodules.control = control = LinkControl(p.buffer // FREED_UNIT)
         m.submodules.source = source = EventSource(p.n_inputs)
         m.submodules.meter = meter = SampleMeter()
         m.submodules.readout = readout = Readout(p.readout)
@@ -141,6 +141,7 @@ class HostLink(wiring.Component):
             source.flush.eq(control.flush),
             source.done.eq(readout.done),
             control.bad_word.eq(source.bad),
+            control.quiet.eq(source.idle),
             meter.first.eq(source.first),
             meter.event.eq(accepted & ~source.o.p.token),
             meter.stop.eq(readout.stop),
@@ -169,12 +170,11 @@ class HostLink(wiring.Component):
         m.d.comb += [
             uart.rx.eq(self.rx),
             decoder.error.eq(uart.error),
-            buffer.length.eq(receiver.header.p.length),
             buffer.keep.eq(control.keep),
             buffer.drop.eq(control.drop),
-            control.quiet.eq(source.idle & buffer.empty),
+            buffer.clear.eq(control.flush),
             control.overflow.eq(buffer.overflow),
-            control.freed.eq(buffer.o.valid & buffer.o.ready & buffer.o.p.end),
+            control.freed.eq(buffer.freed),
         ]
 
     def _send(self, m: Module, control: LinkControl, readout: Readout) -> None:
@@ -202,7 +202,7 @@ class HostLink(wiring.Component):
             replies.poll.eq(control.poll),
             replies.nonce.eq(control.nonce),
             replies.expected.eq(control.n_expected),
-            replies.freed.eq(control.n_freed),
+            replies.freed.eq(control.freed),
             replies.synced.eq(control.synced),
             replies.totals.eq(control.totals),
         ]

@@ -7,7 +7,6 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikefab.hdl.cobs import ByteOrEnd
 from spikefab.hdl.event import EventSignature
 
 __all__ = ["EventSource", "word_bytes"]
@@ -22,13 +21,13 @@ class EventSource(wiring.Component):
     """Reads words, offers items, and keeps one sample in the core at a time.
 
     The first item of a sample waits for `done` of the sample before: so the counters of a
-    sample are its own, and a flush has one sample to end. A word with an illegal address, and a
-    frame's incomplete last word, are left out and reported.
+    sample are its own, and a flush has one sample to end. A word with an illegal address is left
+    out and reported.
 
     Members
     -------
-    i : stream of `ByteOrEnd`
-        Bytes of words, low byte first; `end` marks a frame's last byte.
+    i : stream of 8 bits
+        Bytes of words, low byte first.
     o : event stream
         To the core. A word takes 2 cycles more than its bytes.
     first : out
@@ -55,7 +54,7 @@ class EventSource(wiring.Component):
         self._n_inputs = n_inputs
         super().__init__(
             {
-                "i": In(stream.Signature(ByteOrEnd())),
+                "i": In(stream.Signature(8)),
                 "o": Out(EventSignature(n_inputs)),
                 "first": Out(1),
                 "done": In(1),
@@ -91,13 +90,10 @@ class EventSource(wiring.Component):
                     with m.If(begun):
                         m.next = "OFFER"
                 with m.Elif(self.i.valid):
-                    m.d.sync += [word.eq(Cat(word, self.i.p.data)[8:]), n_read.eq(n_read + 1)]
+                    m.d.sync += [word.eq(Cat(word, self.i.payload)[8:]), n_read.eq(n_read + 1)]
                     with m.If(n_read == n_bytes - 1):
                         m.d.sync += n_read.eq(0)
                         m.next = "CHECK"
-                    with m.Elif(self.i.p.end):
-                        m.d.sync += n_read.eq(0)
-                        m.d.comb += self.bad.eq(1)
             with m.State("CHECK"):
                 with m.If(self.flush):
                     m.next = "GATHER"

@@ -181,9 +181,7 @@ class Readout(wiring.Component):
                 m.d.sync += shift.eq(Cat(word, i.p.payload) if p.output_width else word)
                 if p.output_width:
                     filled = 8 * p.word_bytes + p.output_width
-                    m.d.sync += shift[filled:].eq(
-                        i.p.payload[-1].replicate(len(shift) - filled)
-                    )
+                    m.d.sync += shift[filled:].eq(i.p.payload[-1].replicate(len(shift) - filled))
                 with m.If(i.valid):
                     m.next = "UPDATE"
             with m.State("UPDATE"):

@@ -79,9 +79,7 @@ class Board:
         self._session = Session(transport, name, clock, timeout)
         self._words_in = Words(self.facts.n_inputs)
         width = self.facts.output_width
-        self._words_out = Words(
-            self.facts.n_outputs, 0 if width == 0 else 4 if width <= 32 else 5
-        )
+        self._words_out = Words(self.facts.n_outputs, 0 if width == 0 else 4 if width <= 32 else 5)
         self.identity = self._sync(SEND_EVENTS | SEND_SCORES)
 
     @classmethod
@@ -203,8 +201,8 @@ class Board:
         """The samples' words, cut into payloads; a payload may hold parts of several samples."""
         words = self._words_in
         size = self.identity.max_payload // words.word_bytes * words.word_bytes
-        # Two frames at least should fit into the buffer, so that the line never waits for an ACK.
-        while size > words.word_bytes * 16 and 3 * (size + 1) > self.identity.capacity:
+        # A few frames should fit into the buffer, so that the line does not wait for an ACK.
+        while size > words.word_bytes * 16 and 4 * size > self.identity.capacity:
             size -= words.word_bytes
         rest = b""
         for sample in x:

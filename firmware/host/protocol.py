@@ -11,6 +11,7 @@ from enum import IntEnum
 import numpy as np
 
 __all__ = [
+    "FREED_UNIT",
     "MAGIC",
     "MAX_FRAME",
     "RESULT_BYTES",
@@ -35,6 +36,8 @@ MAGIC = b"SPKF"
 VERSION = 1
 MAX_FRAME = 253
 """Bytes of the longest frame, type to CRC, before encoding."""
+FREED_UNIT = 128
+"""ACK counts the bytes that have left the board's buffer in so many."""
 SEQUENCED = 0x84
 """Frames from the board with this type or a higher one advance the sequence number."""
 
@@ -167,7 +170,8 @@ class Ack:
     expected: int
     """Sequence number of the next EVENTS frame that the board takes."""
     freed: int
-    """EVENTS frames that have left the buffer, modulo 256."""
+    """Bytes of EVENTS payloads that have left the buffer since SYNC, divided by 128, modulo the
+    buffer's size (capacity + 1) divided by 128."""
     nak: bool
     """A damaged or unexpected frame came."""
     synced: bool
@@ -262,7 +266,9 @@ class Words:
         words[:, : self.word_bytes] = np.frombuffer(data, np.uint8).reshape(-1, self.word_bytes)
         codes = words.view("<u4")[:, 0].astype(np.int64)
         is_token = codes >= self.token
-        if is_token.sum() != steps or not len(codes) or codes[-1] != self.token + 1:
+        if is_token.sum() != steps or np.flatnonzero(codes == self.token + 1).tolist() != [
+            len(codes) - 1
+        ]:
             raise FrameError("events do not end with the sample")
         step = np.cumsum(is_token)[~is_token]
         address = codes[~is_token]
@@ -275,17 +281,18 @@ class Words:
     def _decode_graded(self, data: bytes, steps: int) -> tuple[np.ndarray, np.ndarray]:
         size, more = self.word_bytes, self.payload_bytes
         values = np.zeros((steps, self.n_addresses), np.int64)
-        at, step, code = 0, 0, -1
+        at, step, n_steps, code = 0, 0, 0, -1
         while at < len(data) and step < steps:
             code = int.from_bytes(data[at : at + size], "little")
             at += size
-            if code >= self.token:
-                step += 1
+            if code in (self.token, self.token + 1):
+                step = step + 1 if code == self.token else steps
+                n_steps += 1
                 continue
             if code >= self.n_addresses or at + more > len(data):
                 raise FrameError("event of an output that does not exist")
             values[step, code] = int.from_bytes(data[at : at + more], "little", signed=True)
             at += more
-        if at != len(data) or step != steps or code != self.token + 1:
+        if at != len(data) or n_steps != steps or code != self.token + 1:
             raise FrameError("events do not end with the sample")
         return np.zeros_like(values, np.int16), values

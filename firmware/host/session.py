@@ -10,6 +10,7 @@ from typing import Any
 
 from spikefab.host.errors import HostError
 from spikefab.host.protocol import (
+    FREED_UNIT,
     SEQUENCED,
     VERSION,
     Ack,
@@ -65,9 +66,9 @@ class Session:
 
     def _reset(self) -> None:
         self._frames: list[bytes] = []  # encoded, by absolute number; b"" once accepted
-        self._costs: list[int] = []
-        self._accepted = self._freed = self._next = 0
-        self._used = 0  # bytes of the board's buffer
+        self._accepted = self._next = 0
+        self._used = 0  # payload bytes sent, each frame once
+        self._freed = 0  # payload bytes that have left the board's buffer
         self._nak_at = -1
         self._received = 0  # sequenced frames
         self._pending: list[Frame] = []
@@ -158,15 +159,14 @@ class Session:
         """Whether an EVENTS frame with so many bytes may be sent now."""
         assert self.identity is not None
         return (
-            self._used + n_payload + 1 <= self.identity.capacity
-            and len(self._frames) - self._freed < MAX_FRAMES
+            self._used + n_payload - self._freed <= self.identity.capacity
+            and len(self._frames) - self._accepted < MAX_FRAMES
         )
 
     def send(self, payload: bytes) -> None:
         """Queues an EVENTS frame; there must be room."""
         self._frames.append(encode_frame(ToBoard.EVENTS, len(self._frames) & 255, payload))
-        self._costs.append(len(payload) + 1)
-        self._used += len(payload) + 1
+        self._used += len(payload)
         self.transmit()
 
     def transmit(self) -> None:
@@ -211,16 +211,16 @@ class Session:
     def _acknowledge(self, ack: Ack, now: float) -> None:
         if not ack.synced:
             raise LineFault("the board has started over")
-        freed = self._freed + ((ack.freed - self._freed) & 255)
-        # The board may free a frame between the two bytes.
-        accepted = max(self._accepted + ((ack.expected - self._accepted) & 255), freed)
-        if accepted > len(self._frames):
+        assert self.identity is not None
+        accepted = self._accepted + ((ack.expected - self._accepted) & 255)
+        units = (self.identity.capacity + 1) // FREED_UNIT
+        freed = self._freed + (ack.freed - self._freed // FREED_UNIT) % units * FREED_UNIT
+        if accepted > len(self._frames) or freed > self._used:
             raise LineFault("acknowledgement of a frame that was never sent")
         if accepted > self._accepted or freed > self._freed:
             self._progress = now
         for n in range(self._accepted, accepted):
             self._frames[n] = b""
-        self._used -= sum(self._costs[self._freed : freed])
         self._accepted, self._freed = accepted, freed
         self._next = max(self._next, accepted)
         back = False

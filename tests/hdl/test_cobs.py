@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from amaranth.sim import SimulatorContext, Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from spikefab.hdl.cobs import COBSDecoder, COBSEncoder
 

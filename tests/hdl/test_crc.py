@@ -6,7 +6,7 @@ from __future__ import annotations
 import binascii
 import random
 
-from amaranth.sim import SimulatorContext, Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from spikefab.hdl.crc import FRAME_CRC, CRCAppender
 
@@ -17,7 +17,12 @@ def test_published_check_value() -> None:
 
 def test_appends_under_back_pressure() -> None:
     rng = random.Random(4)
-    frames = [b"123456789", b"\0", b"\xff\xff", *(rng.randbytes(rng.randint(1, 20)) for _ in "12345")]
+    frames = [
+        b"123456789",
+        b"\0",
+        b"\xff\xff",
+        *(rng.randbytes(rng.randint(1, 20)) for _ in "12345"),
+    ]
     dut = CRCAppender()
     got: list[bytes] = []
 

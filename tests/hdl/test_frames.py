@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from amaranth.sim import SimulatorContext, Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from spikefab.hdl.frames import FrameReceiver, FrameSender
 from spikefab.hdl.link_buffer import FrameBuffer
@@ -79,14 +79,15 @@ def test_buffer_keeps_whole_frames_only() -> None:
     """Random frames kept, dropped and overflowing, against a queue; both ends with pauses."""
     depth, rng = 512, random.Random(5)
     dut = FrameBuffer(depth)
-    expected: list[bytes] = []
-    got: list[bytes] = []
-    fits = []
+    expected = bytearray()
+    got = bytearray()
+    n_overflows = 0
 
     async def feed(ctx: SimulatorContext) -> None:
+        nonlocal n_overflows
         for k in range(60):
             frame = rng.randbytes(rng.choice((1, 2, 60, 253)))
-            held = sum(len(f) + 1 for f in expected[len(got) :])
+            held = len(expected) - len(got)
             for byte in frame:
                 ctx.set(dut.i.payload, byte)
                 ctx.set(dut.i.valid, 1)
@@ -94,15 +95,13 @@ def test_buffer_keeps_whole_frames_only() -> None:
                 ctx.set(dut.i.valid, 0)
                 await ctx.tick()
             overflow = ctx.get(dut.overflow)
-            # Never refused when the sender counted right: a frame is its length plus one byte.
-            if held + len(frame) + 1 <= depth - 2:
-                assert not overflow
-                fits.append(held + len(frame) + 1)
+            n_overflows += overflow
+            if held + len(frame) <= depth - 1:
+                assert not overflow, "refused, though the sender counted right"
             keep = not overflow and rng.random() < 0.8
-            ctx.set(dut.length, len(frame))
             ctx.set(dut.keep if keep else dut.drop, 1)
             if keep:
-                expected.append(frame)
+                expected.extend(frame)
             await ctx.tick()
             ctx.set(dut.keep, 0)
             ctx.set(dut.drop, 0)
@@ -111,19 +110,17 @@ def test_buffer_keeps_whole_frames_only() -> None:
         while len(got) < len(expected):
             await ctx.tick()
         await ctx.tick()
-        assert ctx.get(dut.empty)
+        assert ctx.get(dut.freed) == len(got) // 128 % (depth // 128)
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.o.valid)
 
     async def drain(ctx: SimulatorContext) -> None:
-        here = bytearray()
         while True:
             ready = rng.random() < 0.3
             ctx.set(dut.o.ready, ready)
-            _, _, valid, item = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            _, _, valid, byte = await ctx.tick().sample(dut.o.valid, dut.o.payload)
             if valid and ready:
-                here.append(item.data)
-                if item.end:
-                    got.append(bytes(here))
-                    here.clear()
+                got.append(byte)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
@@ -131,33 +128,43 @@ def test_buffer_keeps_whole_frames_only() -> None:
     sim.add_testbench(drain, background=True)
     sim.run()
     assert got == expected
-    assert len(expected) > 20
+    assert len(expected) > 1500
+    assert n_overflows > 3
 
 
-def test_buffer_full_to_its_limit() -> None:
+@pytest.mark.parametrize("clear", [False, True])
+def test_buffer_full_to_its_limit(clear: bool) -> None:
     """The stated capacity is exact: it fits, and one byte more is refused without harm."""
     dut = FrameBuffer(512)
-    frames = [bytes([1]) * 253, bytes([2]) * 253, bytes([3])]  # 254 + 254 + 2 = 510 = depth - 2
+    frames = [bytes([1]) * 253, bytes([2]) * 253, bytes([3]) * 5]  # 511 = depth - 1
     got = []
 
     async def feed(ctx: SimulatorContext) -> None:
-        for frame in (*frames, b"\x04", b"\x05" * 20):
-            for byte in frame:
-                ctx.set(dut.i.payload, byte)
-                ctx.set(dut.i.valid, 1)
-                await ctx.tick()
-            ctx.set(dut.i.valid, 0)
-            full = frame not in frames
-            assert ctx.get(dut.overflow) == full
-            ctx.set(dut.length, len(frame))
-            ctx.set(dut.drop if full else dut.keep, 1)
+        if clear:  # from another place in the ring
+            await write(ctx, bytes(77), True)
+            ctx.set(dut.clear, 1)
             await ctx.tick()
-            ctx.set(dut.drop, 0)
-            ctx.set(dut.keep, 0)
+            ctx.set(dut.clear, 0)
+        for frame in (*frames, b"\x04", b"\x05" * 20):
+            await write(ctx, frame, frame in frames)
         ctx.set(dut.o.ready, 1)
         for _ in range(sum(map(len, frames))):
-            item = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
-            got.append(item[0].data)
+            (byte,) = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+            got.append(byte)
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.o.valid)
+
+    async def write(ctx: SimulatorContext, frame: bytes, fits: bool) -> None:
+        for byte in frame:
+            ctx.set(dut.i.payload, byte)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        assert ctx.get(dut.overflow) == (not fits)
+        ctx.set(dut.keep if fits else dut.drop, 1)
+        await ctx.tick()
+        ctx.set(dut.drop, 0)
+        ctx.set(dut.keep, 0)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
@@ -181,10 +188,9 @@ def test_word_coding_is_the_drivers(n: int) -> None:
     n_bad = 0
 
     async def feed(ctx: SimulatorContext) -> None:
-        for k, byte in enumerate(data):
+        for byte in data:
             ctx.set(dut.i.valid, 1)
-            ctx.set(dut.i.p.data, byte)
-            ctx.set(dut.i.p.end, k == len(data) - 1)
+            ctx.set(dut.i.payload, byte)
             await ctx.tick().until(dut.i.ready)
             ctx.set(dut.i.valid, 0)
         await ctx.tick().repeat(20)

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 from amaranth.hdl import Signal
-from amaranth.sim import SimulatorContext, Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from spikefab.hdl.readout import RESULT_BYTES, Readout, ReadoutParams, SampleMeter
 from spikefab.host.protocol import Result, Words
@@ -36,7 +36,9 @@ def make_samples(p: ReadoutParams, rng: random.Random, n: int) -> list[list[Item
     return samples
 
 
-def model(p: ReadoutParams, sample: list[Item], events: bool, scores: bool) -> list[tuple[int, bytes]]:
+def model(
+    p: ReadoutParams, sample: list[Item], events: bool, scores: bool
+) -> list[tuple[int, bytes]]:
     """(kind, byte string) of everything that the readout sends for a sample."""
     words = Words(p.n_outputs, p.payload_bytes)
     out = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from amaranth import Module
-from amaranth.sim import SimulatorContext, Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from spikefab.hdl.uart import UARTReceiver, UARTTransmitter, check_divisor
 

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
-from amaranth.sim import SimulatorContext, Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from spikefab.hdl.event import EventSignature
 from spikefab.hdl.link import HostLink, LinkParams
@@ -157,7 +157,7 @@ def manifest(params: LinkParams, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def simulated() -> Iterator[Callable[..., tuple[SimulatedBoard, dict[str, Any]]]]:
+def simulated() -> Callable[..., tuple[SimulatedBoard, dict[str, Any]]]:
     """Makes simulated boards: `simulated(n=5, width=0, delay=0)` -> transport, manifest."""
 
     def make(
@@ -169,4 +169,4 @@ def simulated() -> Iterator[Callable[..., tuple[SimulatedBoard, dict[str, Any]]]
         )  # fmt: skip
         return SimulatedBoard(params, delay), manifest(params)
 
-    yield make
+    return make

@@ -142,13 +142,13 @@ def test_exact_on_a_faulty_line(
 ) -> None:
     line, manifest = simulated(5)
     board = Board(line, manifest, clock=line.clock)
-    forward = Faults(seed, 100 if to_board else 1e9, to_board)
-    back = Faults(seed + 100, 100 if to_host else 1e9, to_host)
+    forward = Faults(seed, 40 if to_board else 1e9, to_board)
+    back = Faults(seed + 100, 150 if to_host else 1e9, to_host)
     line.to_board, line.to_host = forward, back
-    x = samples(seed, 4, 3, 5)
+    x = samples(seed, 5, 5, 5)
     result = board.run(x)
     check_echo(result, x)
-    assert forward.n + back.n > 3
+    assert forward.n + back.n > 2
     line.to_board = line.to_host = lambda data: data
     assert board.counters().crc_errors > 0 or not to_board
     if not to_host:

