@@ -7,6 +7,8 @@ most 253 bytes, so that the code 0xFF, a block without a zero at its end, never 
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -109,7 +111,8 @@ class COBSEncoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=8, depth=512, init=[])
+        memory: Memory[Any] = Memory(shape=8, depth=512, init=[])
+        m.submodules.memory = memory
         w = memory.write_port()
         r = memory.read_port()
 

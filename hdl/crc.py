@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.crc.catalog import CRC16_IBM_3740
+from amaranth.lib.crc.catalog import CRC16_IBM_3740  # type: ignore[import-untyped]
 from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.cobs import ByteOrEnd

@@ -116,7 +116,7 @@ class HostLink(wiring.Component):
         super().__init__(
             {
                 "rx": In(1),
-                "tx": Out(1, init=1),
+                "tx": Out(1, init=1),  # type: ignore[call-arg]
                 "events": Out(EventSignature(params.n_inputs)),
                 "results": In(EventSignature(params.n_outputs, params.output_width)),
                 "busy": Out(1),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -59,7 +61,8 @@ class FrameBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=8, depth=self._depth, init=[])
+        memory: Memory[Any] = Memory(shape=8, depth=self._depth, init=[])
+        m.submodules.memory = memory
         w = memory.write_port()
         r = memory.read_port()
 

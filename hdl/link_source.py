@@ -35,7 +35,8 @@ class EventSource(wiring.Component):
     done : in
         The sample that is in the core has left it, and its result has been taken.
     flush : in
-        Forget what comes and what has not been offered; end a sample that has begun with a `last` token.
+        Forget what comes and what has not been offered; end a sample that has begun with a
+        `last` token.
     idle : out
         No sample has begun or waits for `done`, no item is offered. With `flush` it stays so.
     bad : out

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
@@ -145,7 +146,8 @@ class Readout(wiring.Component):
         p = self._params
         i, o = self.i, self.o
         score_shape = signed(p.output_width) if p.output_width else unsigned(p.count_width)
-        m.submodules.memory = memory = Memory(shape=score_shape, depth=p.n_outputs, init=[])
+        memory: Memory[Any] = Memory(shape=score_shape, depth=p.n_outputs, init=[])
+        m.submodules.memory = memory
         w = memory.write_port()
         r = memory.read_port()
 
@@ -177,8 +179,8 @@ class Readout(wiring.Component):
                 m.d.sync += [address.eq(i.p.address), token.eq(i.p.token), last.eq(i.p.last)]
                 word = Cat(i.p.address, Const(0, 8 * p.word_bytes - len(i.p.address)))
                 code = Cat(i.p.last, Const((1 << (8 * p.word_bytes - 2)) - 1, 8 * p.word_bytes - 1))
-                word = Mux(i.p.token, code, word)
-                m.d.sync += shift.eq(Cat(word, i.p.payload) if p.output_width else word)
+                coded = Mux(i.p.token, code, word)
+                m.d.sync += shift.eq(Cat(coded, i.p.payload) if p.output_width else coded)
                 if p.output_width:
                     filled = 8 * p.word_bytes + p.output_width
                     m.d.sync += shift[filled:].eq(i.p.payload[-1].replicate(len(shift) - filled))

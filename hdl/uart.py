@@ -58,11 +58,10 @@ class UARTReceiver(wiring.Component):
         m.submodules.synchroniser = FFSynchronizer(self.rx, rx, init=1)
         m.d.sync += [before.eq(rx), timer.eq(timer - 1), self.o.valid.eq(0), self.error.eq(0)]
         m.d.comb += self.o.payload.eq(shift)
-        with m.If(~busy):
-            # An edge, not a level: a line held low is one bad byte, not an endless row of them.
-            with m.If(before & ~rx):
-                m.d.sync += [busy.eq(1), timer.eq(self._divisor // 2 - 1), n_bits.eq(0)]
-        with m.Elif(timer == 0):
+        # An edge, not a level: a line held low is one bad byte, not an endless row of them.
+        with m.If(~busy & before & ~rx):
+            m.d.sync += [busy.eq(1), timer.eq(self._divisor // 2 - 1), n_bits.eq(0)]
+        with m.Elif(busy & (timer == 0)):
             m.d.sync += [timer.eq(self._divisor - 1), n_bits.eq(n_bits + 1)]
             with m.If(n_bits == 9):
                 m.d.sync += [busy.eq(0), self.o.valid.eq(rx), self.error.eq(~rx)]
@@ -90,7 +89,9 @@ class UARTTransmitter(wiring.Component):
     def __init__(self, divisor: int):
         check_divisor(divisor)
         self._divisor = divisor
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        super().__init__(
+            {"i": In(stream.Signature(8)), "tx": Out(1, init=1)}  # type: ignore[call-arg]
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -40,32 +40,35 @@ class DesignFacts:
 def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
     """Reads a manifest, `manifest.json`, or the folder that holds it; raises `HostError`."""
     where = "manifest"
+    manifest: Any = source
     if not isinstance(source, dict):
         path = Path(source)
         path = path / "manifest.json" if path.is_dir() else path
         where = str(path)
         try:
-            source = json.loads(path.read_text())
+            manifest = json.loads(path.read_text())
         except OSError as error:
             raise HostError(f"{path}: cannot be read ({error.strerror}); give a design directory "
                             f"that `spikefab compile` wrote") from None  # fmt: skip
         except ValueError as error:
             raise HostError(f"{path}: damaged ({error}); compile the design again") from None
     try:
-        if source["format"] != 1:
-            raise HostError(f"{where}: format {source['format']!r}, this driver reads 1; compile "
+        if manifest["format"] != 1:
+            raise HostError(f"{where}: format {manifest['format']!r}, this driver reads 1; compile "
                             f"the design again or update the driver")  # fmt: skip
-        output = source["output"]
+        output = manifest["output"]
         facts = DesignFacts(
-            name=str(source["name"]),
-            design_hash=bytes.fromhex(source["hash"]),
-            input_shape=tuple(int(n) for n in source["input"]["shape"]),
-            n_inputs=int(source["input"]["size"]),
-            max_events=int(source["input"]["max_events"]),
+            name=str(manifest["name"]),
+            design_hash=bytes.fromhex(manifest["hash"]),
+            input_shape=tuple(int(n) for n in manifest["input"]["shape"]),
+            n_inputs=int(manifest["input"]["size"]),
+            max_events=int(manifest["input"]["max_events"]),
             n_outputs=int(output["size"]),
             output_width=int(output["payload_width"]) if output["kind"] == "membrane" else 0,
-            steps=None if source.get("steps") is None else int(source["steps"]),
-            baud=None if source["target"].get("baud") is None else int(source["target"]["baud"]),
+            steps=None if manifest.get("steps") is None else int(manifest["steps"]),
+            baud=None
+            if manifest["target"].get("baud") is None
+            else int(manifest["target"]["baud"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HostError(f"{where}: not a design's manifest ({type(error).__name__}: {error}); "

@@ -99,8 +99,10 @@ class Board:
         try:
             line = serial.Serial(port, rate, timeout=0.02, write_timeout=timeout)
         except (OSError, ValueError) as error:
-            raise HostError(f"{port}: cannot be opened at {rate} baud ({error}); check the port's "
-                            f"name, its permissions, and that nothing else uses it") from None  # fmt: skip
+            raise HostError(
+                f"{port}: cannot be opened at {rate} baud ({error}); check the port's "
+                f"name, its permissions, and that nothing else uses it"
+            ) from None
         # USB adapters otherwise hold short answers back for 16 ms.
         with contextlib.suppress(OSError, ValueError, AttributeError, NotImplementedError):
             line.set_low_latency_mode(True)

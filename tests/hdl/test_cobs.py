@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from amaranth.sim import Simulator, SimulatorContext
@@ -21,7 +22,7 @@ def model(frame: bytes) -> bytes:
     padded = b"\0" + frame + b"\0"
     zeros = [k for k, byte in enumerate(padded) if byte == 0]
     out = bytearray(padded)
-    for here, there in zip(zeros, zeros[1:], strict=False):
+    for here, there in itertools.pairwise(zeros):
         out[here] = there - here
     return bytes(out)
 

@@ -152,7 +152,7 @@ def test_meter(gap: int) -> None:
     seen = []
 
     async def feed(ctx: SimulatorContext) -> None:
-        for n in range(2):
+        for _ in range(2):
             await pulse(ctx, [dut.first, dut.event])
             await ctx.tick().repeat(gap)
             await pulse(ctx, [dut.event])

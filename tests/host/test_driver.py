@@ -143,7 +143,7 @@ def test_exact_on_a_faulty_line(
     line, manifest = simulated(5)
     board = Board(line, manifest, clock=line.clock)
     forward = Faults(seed, 40 if to_board else 1e9, to_board)
-    back = Faults(seed + 100, 150 if to_host else 1e9, to_host)
+    back = Faults(seed + 100, 100 if to_host else 1e9, to_host)
     line.to_board, line.to_host = forward, back
     x = samples(seed, 5, 5, 5)
     result = board.run(x)
