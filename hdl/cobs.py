@@ -111,7 +111,7 @@ class COBSEncoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Memory[Any] = Memory(shape=8, depth=512, init=[])
+        memory: Memory[Any, Any] = Memory(shape=8, depth=512, init=[])
         m.submodules.memory = memory
         w = memory.write_port()
         r = memory.read_port()

@@ -61,7 +61,7 @@ class FrameBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Memory[Any] = Memory(shape=8, depth=self._depth, init=[])
+        memory: Memory[Any, Any] = Memory(shape=8, depth=self._depth, init=[])
         m.submodules.memory = memory
         w = memory.write_port()
         r = memory.read_port()

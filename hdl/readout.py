@@ -146,7 +146,7 @@ class Readout(wiring.Component):
         p = self._params
         i, o = self.i, self.o
         score_shape = signed(p.output_width) if p.output_width else unsigned(p.count_width)
-        memory: Memory[Any] = Memory(shape=score_shape, depth=p.n_outputs, init=[])
+        memory: Memory[Any, Any] = Memory(shape=score_shape, depth=p.n_outputs, init=[])
         m.submodules.memory = memory
         w = memory.write_port()
         r = memory.read_port()

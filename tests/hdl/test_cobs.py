@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Any
 
-from amaranth.sim import Simulator, SimulatorContext
+from amaranth.sim import Simulator
 
 from spikefab.hdl.cobs import COBSDecoder, COBSEncoder
 
@@ -42,7 +43,7 @@ def encode(frames: list[bytes], seed: int) -> bytes:
     out = bytearray()
     held: list[int] = []
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         for frame in frames:
             for item in (*frame, None):
                 ctx.set(dut.i.valid, 1)
@@ -54,7 +55,7 @@ def encode(frames: list[bytes], seed: int) -> bytes:
                     await ctx.tick().repeat(rng.randint(1, 5))
         await ctx.tick().until(dut.idle)
 
-    async def drain(ctx: SimulatorContext) -> None:
+    async def drain(ctx: Any) -> None:
         while True:
             ready = rng.random() < 0.5
             ctx.set(dut.o.ready, ready)
@@ -80,7 +81,7 @@ def decode(data: list[int | None]) -> list[tuple[bytes, bool]]:
     frames: list[tuple[bytes, bool]] = []
     here = bytearray()
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         for byte in data:
             ctx.set(dut.i.valid, byte is not None)
             ctx.set(dut.error, byte is None)
@@ -111,8 +112,8 @@ def test_decodes() -> None:
 
 
 def test_marks_cut_frames_and_receive_errors() -> None:
-    whole = list(model(b"\x11\x22\x00\x33"))
-    cut = [*whole[:2], 0]
+    whole: list[int | None] = list(model(b"\x11\x22\x00\x33"))
+    cut: list[int | None] = [*whole[:2], 0]
     error = [*whole[:3], None, *whole[3:]]
     assert [bad for _, bad in decode(cut + whole + error + whole + [None, 0] + whole)] == [
         True, False, True, False, True, False,

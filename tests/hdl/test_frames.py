@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
-from amaranth.sim import Simulator, SimulatorContext
+from amaranth.sim import Simulator
 
 from spikefab.hdl.frames import FrameReceiver, FrameSender
 from spikefab.hdl.link_buffer import FrameBuffer
@@ -25,7 +26,7 @@ def receive(frames: list[tuple[bytes, bool]]) -> list[tuple[Header, bytes]]:
     dut = FrameReceiver()
     out: list[tuple[Header, bytes]] = []
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         for frame, bad in frames:
             for item in (*frame, None):
                 ctx.set(dut.i.valid, 1)
@@ -36,7 +37,7 @@ def receive(frames: list[tuple[bytes, bool]]) -> list[tuple[Header, bytes]]:
                 ctx.set(dut.i.valid, 0)
                 await ctx.tick()
 
-    async def watch(ctx: SimulatorContext) -> None:
+    async def watch(ctx: Any) -> None:
         payload = bytearray()
         async for _, _, valid, byte, done, header in ctx.tick().sample(
             dut.payload.valid, dut.payload.payload, dut.header.valid, dut.header.payload
@@ -83,7 +84,7 @@ def test_buffer_keeps_whole_frames_only() -> None:
     got = bytearray()
     n_overflows = 0
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         nonlocal n_overflows
         for k in range(60):
             frame = rng.randbytes(rng.choice((1, 2, 60, 253)))
@@ -114,7 +115,7 @@ def test_buffer_keeps_whole_frames_only() -> None:
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.o.valid)
 
-    async def drain(ctx: SimulatorContext) -> None:
+    async def drain(ctx: Any) -> None:
         while True:
             ready = rng.random() < 0.3
             ctx.set(dut.o.ready, ready)
@@ -139,7 +140,7 @@ def test_buffer_full_to_its_limit(clear: bool) -> None:
     frames = [bytes([1]) * 253, bytes([2]) * 253, bytes([3]) * 5]  # 511 = depth - 1
     got = []
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         if clear:  # from another place in the ring
             await write(ctx, bytes(77), True)
             ctx.set(dut.clear, 1)
@@ -154,7 +155,7 @@ def test_buffer_full_to_its_limit(clear: bool) -> None:
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.o.valid)
 
-    async def write(ctx: SimulatorContext, frame: bytes, fits: bool) -> None:
+    async def write(ctx: Any, frame: bytes, fits: bool) -> None:
         for byte in frame:
             ctx.set(dut.i.payload, byte)
             ctx.set(dut.i.valid, 1)
@@ -187,7 +188,7 @@ def test_word_coding_is_the_drivers(n: int) -> None:
     got: list[int] = []
     n_bad = 0
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         for byte in data:
             ctx.set(dut.i.valid, 1)
             ctx.set(dut.i.payload, byte)
@@ -195,7 +196,7 @@ def test_word_coding_is_the_drivers(n: int) -> None:
             ctx.set(dut.i.valid, 0)
         await ctx.tick().repeat(20)
 
-    async def watch(ctx: SimulatorContext) -> None:
+    async def watch(ctx: Any) -> None:
         nonlocal n_bad
         ctx.set(dut.o.ready, 1)
         while True:
@@ -224,7 +225,7 @@ def send(
     rng = random.Random(seed)
     frames: list[bytes] = []
 
-    async def feed(ctx: SimulatorContext, port: object, items: list[tuple[int, bytes]]) -> None:
+    async def feed(ctx: Any, port: object, items: list[tuple[int, bytes]]) -> None:
         for kind, word in items:
             if rng.random() < 0.1:
                 await ctx.tick().repeat(rng.randint(1, 300))
@@ -236,7 +237,7 @@ def send(
                 await ctx.tick().until(port.ready)  # type: ignore[attr-defined]
                 ctx.set(port.valid, 0)  # type: ignore[attr-defined]
 
-    async def drain(ctx: SimulatorContext) -> None:
+    async def drain(ctx: Any) -> None:
         here = bytearray()
         while True:
             ready = rng.random() < 0.8
@@ -249,11 +250,11 @@ def send(
             elif valid and ready:
                 here.append(item.data)
 
-    async def feed_data(ctx: SimulatorContext) -> None:
+    async def feed_data(ctx: Any) -> None:
         await feed(ctx, dut.data, words)
         await ctx.tick().repeat(400)
 
-    async def feed_control(ctx: SimulatorContext) -> None:
+    async def feed_control(ctx: Any) -> None:
         await feed(ctx, dut.control, control)
 
     sim = Simulator(dut)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import random
 import struct
+from typing import Any
 
 import pytest
 from amaranth.hdl import Signal
-from amaranth.sim import Simulator, SimulatorContext
+from amaranth.sim import Simulator
 
 from spikefab.hdl.readout import RESULT_BYTES, Readout, ReadoutParams, SampleMeter
 from spikefab.host.protocol import Result, Words
@@ -71,7 +72,7 @@ def run(
     out: list[tuple[int, bytes]] = []
     cycles = 0
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         ctx.set(dut.events, events)
         ctx.set(dut.scores, scores)
         ctx.set(dut.cycles, 0xA1B2C3D4)
@@ -90,7 +91,7 @@ def run(
         while sum(kind == 5 for kind, _ in out) < len(samples):
             await ctx.tick()
 
-    async def drain(ctx: SimulatorContext) -> None:
+    async def drain(ctx: Any) -> None:
         nonlocal cycles
         word = bytearray()
         while True:
@@ -151,7 +152,7 @@ def test_meter(gap: int) -> None:
     dut = SampleMeter()
     seen = []
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         for _ in range(2):
             await pulse(ctx, [dut.first, dut.event])
             await ctx.tick().repeat(gap)
@@ -160,7 +161,7 @@ def test_meter(gap: int) -> None:
             await ctx.tick().repeat(3)
             seen.append((ctx.get(dut.cycles), ctx.get(dut.n_events)))
 
-    async def pulse(ctx: SimulatorContext, signals: list[Signal]) -> None:
+    async def pulse(ctx: Any, signals: list[Signal]) -> None:
         for signal in signals:
             ctx.set(signal, 1)
         await ctx.tick()

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from amaranth import Module
-from amaranth.sim import Simulator, SimulatorContext
+from amaranth.sim import Simulator
 
 from spikefab.hdl.uart import UARTReceiver, UARTTransmitter, check_divisor
 
@@ -18,7 +20,7 @@ def receive(divisor: int, levels: list[tuple[int, float]]) -> tuple[list[int], i
     got: list[int] = []
     errors = 0
 
-    async def drive(ctx: SimulatorContext) -> None:
+    async def drive(ctx: Any) -> None:
         ctx.set(dut.rx, 1)
         await ctx.delay(3 * divisor * CYCLE)
         for level, bits in levels:
@@ -27,7 +29,7 @@ def receive(divisor: int, levels: list[tuple[int, float]]) -> tuple[list[int], i
         ctx.set(dut.rx, 1)
         await ctx.delay(20 * divisor * CYCLE)
 
-    async def watch(ctx: SimulatorContext) -> None:
+    async def watch(ctx: Any) -> None:
         nonlocal errors
         async for _, _, valid, byte, error in ctx.tick().sample(
             dut.o.valid, dut.o.payload, dut.error
@@ -66,7 +68,7 @@ def test_transmits_every_byte_without_gap() -> None:
     sent = list(range(256))
     wave: list[int] = []
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         ctx.set(dut.i.valid, 1)
         for byte in sent:
             ctx.set(dut.i.payload, byte)
@@ -74,7 +76,7 @@ def test_transmits_every_byte_without_gap() -> None:
         ctx.set(dut.i.valid, 0)
         await ctx.tick().repeat(12 * divisor)
 
-    async def watch(ctx: SimulatorContext) -> None:
+    async def watch(ctx: Any) -> None:
         async for _, _, tx in ctx.tick().sample(dut.tx):
             wave.append(tx)
 
@@ -104,7 +106,7 @@ def test_loop() -> None:
     m.d.comb += rx.rx.eq(tx.tx)
     got = []
 
-    async def feed(ctx: SimulatorContext) -> None:
+    async def feed(ctx: Any) -> None:
         for k, byte in enumerate(b"\x00spikes\xff"):
             ctx.set(tx.i.payload, byte)
             ctx.set(tx.i.valid, 1)
@@ -113,7 +115,7 @@ def test_loop() -> None:
             await ctx.tick().repeat(1 + 13 * (k % 4))
         await ctx.tick().repeat(60)
 
-    async def watch(ctx: SimulatorContext) -> None:
+    async def watch(ctx: Any) -> None:
         async for _, _, valid, byte in ctx.tick().sample(rx.o.valid, rx.o.payload):
             if valid:
                 got.append(byte)
