@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,12 +104,7 @@ class QNetwork:
                     weights=arrays[f"weights_{i}"],
                     scale=arrays[f"scale_{i}"],
                     synapse=SynapseParams(**entry["synapse"]),
-                    neuron=NeuronParams(
-                        **{
-                            key: tuple(value) if isinstance(value, list) else value
-                            for key, value in entry["neuron"].items()
-                        }
-                    ),
+                    neuron=_neuron(entry["neuron"]),
                     weight_exact=entry["weight_exact"],
                     ternary=entry["ternary"],
                     bound=tuple(entry["bound"]) if entry["bound"] else None,
@@ -126,3 +122,9 @@ class QNetwork:
             dialect=meta["dialect"],
             dt=meta["dt"],
         )
+
+
+def _neuron(values: dict[str, Any]) -> NeuronParams:
+    """JSON has lists where the parameters have tuples."""
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return NeuronParams(**fields)

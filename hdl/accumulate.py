@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -82,6 +83,10 @@ class AccumulateEngine(wiring.Component):
 
     LATENCY = 3
 
+    i: stream.Interface
+    start: stream.Interface
+    o: stream.Interface
+
     def __init__(self, params: LayerParams, weights: Sequence[Sequence[int]]):
         self.params = params
         self.words = pack_weights(weights, params.lanes, params.synapse.weight_width)
@@ -129,9 +134,8 @@ class AccumulateEngine(wiring.Component):
             m.d.sync += [address.eq(address + 1), group.eq(group + 1)]
 
         # Fetch: the memory's output, then a register of its own (block RAM is slow to its pins).
-        m.submodules.weights = memory = Memory(
-            shape=p.lanes * width, depth=len(self.words), init=self.words
-        )
+        memory: Any = Memory(shape=p.lanes * width, depth=len(self.words), init=self.words)
+        m.submodules.weights = memory
         port = memory.read_port()
         m.d.comb += port.addr.eq(address)
         word = Signal(p.lanes * width)

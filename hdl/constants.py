@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.memory import Memory
 
@@ -104,7 +106,7 @@ class GroupConstants:
 
     def _table(self, words: list[int], width: int, stage: int) -> Value:
         self.n_tables += 1
-        memory = Memory(shape=width, depth=len(words), init=words)
+        memory: Any = Memory(shape=width, depth=len(words), init=words)
         self.m.submodules[f"constants{self.n_tables}"] = memory
         port = memory.read_port()
         self.m.d.comb += port.addr.eq(self._next_group(stage))

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Module
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.accumulate import AccumulateEngine
@@ -29,6 +30,9 @@ class Layer(wiring.Component):
     o : out stream, EventLayout(n), with the membrane as payload for an integrator
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, params: LayerParams, weights: Weights):
         self.params, self.weights = params, weights
         neuron = params.neuron
@@ -42,10 +46,14 @@ class Layer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        serialiser = SpikeSerialiser if self.params.neuron.spiking else MembraneSerialiser
         m.submodules.engine = engine = AccumulateEngine(self.params, self.weights)
         m.submodules.neurons = neurons = NeuronArray(self.params)
-        m.submodules.serialiser = out = serialiser(self.params)
+        out: SpikeSerialiser | MembraneSerialiser
+        if self.params.neuron.spiking:
+            out = SpikeSerialiser(self.params)
+        else:
+            out = MembraneSerialiser(self.params)
+        m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
         wiring.connect(m, engine.start, neurons.start)
         wiring.connect(m, engine.o, neurons.i)
@@ -70,6 +78,9 @@ class SpikingCore(wiring.Component):
     initial value; reset in the middle of a sample does not restore membranes kept in memories.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, params: CoreParams, weights: Sequence[Weights]):
         self.params, self.weights = params, list(weights)
         super().__init__(
@@ -81,7 +92,7 @@ class SpikingCore(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        here = wiring.flipped(self.i)
+        here: Any = wiring.flipped(self.i)
         for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
             m.submodules[f"layer{k}"] = layer = Layer(params, weights)
             wiring.connect(m, here, layer.i)

@@ -85,7 +85,8 @@ class NeuronLane:
         clamp, the count at stage `timing.spike`."""
         p, timing = self.params, self.timing
         subtracts = p.reset == "subtract"
-        known, rest, count = u, u, Const(0, 0)
+        known, rest = u, u
+        count: Value = Const(0, 0)
         for k in range(p.count_width):
             # Long division by the threshold, highest bit first.
             level = self.constant("threshold", timing.update + k)

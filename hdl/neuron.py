@@ -58,6 +58,11 @@ class NeuronArray(wiring.Component):
         The same groups, `NeuronTiming.output` cycles later.
     """
 
+    start: stream.Interface
+    reserve: stream.Interface
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, params: LayerParams):
         self.params = params
         self.timing = NeuronTiming(params.neuron, params.groups)

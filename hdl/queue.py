@@ -23,6 +23,9 @@ class Queue(wiring.Component):
         queue takes no item, whatever the other end does: `ready` is a register's output.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, shape: data.StructLayout | Shape, depth: int):
         self.shape, self.depth = shape, depth
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
@@ -49,6 +50,9 @@ class _Groups(wiring.Component):
         Groups that have left, or were never queued, in this cycle.
     """
 
+    reserve: stream.Interface
+    back: Signal
+
     def __init__(self, groups: int, depth: int):
         self.groups, self.depth = groups, depth
         super().__init__({"reserve": In(stream.Signature(unsigned(1))), "back": In(2)})
@@ -75,6 +79,10 @@ class SpikeSerialiser(wiring.Component):
     i : in stream without back-pressure, GroupOutput
     o : out stream, EventLayout(n)
     """
+
+    reserve: stream.Interface
+    i: stream.Interface
+    o: stream.Interface
 
     def __init__(self, params: LayerParams):
         self.params = params
@@ -142,7 +150,7 @@ class SpikeSerialiser(wiring.Component):
             ]
             return
         width = CHUNK * bits
-        held = Signal(entries.payload.shape())
+        held: Any = Signal(entries.payload.shape())
         valid = Signal()
         pending = Signal(n)
         take = lowest(pending)
@@ -174,7 +182,7 @@ class SpikeSerialiser(wiring.Component):
     def _emit(self, m: Module, chunk: stream.Interface) -> None:
         """One spike, or the token, a cycle."""
         bits = self.params.neuron.count_width
-        held = Signal(chunk.payload.shape())
+        held: Any = Signal(chunk.payload.shape())
         valid = Signal()
         counts = [held.counts[k * bits : (k + 1) * bits] for k in range(CHUNK)]
         waiting = Cat(count.any() for count in counts)
@@ -214,6 +222,10 @@ class MembraneSerialiser(wiring.Component):
     o : out stream, EventLayout(n, membrane_width)
         Addresses 0 to n-1 in order, one a cycle while the consumer takes them, then the token.
     """
+
+    reserve: stream.Interface
+    i: stream.Interface
+    o: stream.Interface
 
     def __init__(self, params: LayerParams):
         self.params = params

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -44,6 +45,11 @@ class RotatingStore(wiring.Component):
 
     MEMORY_SETTLE = 2
 
+    pop: Signal
+    head: Signal
+    push: Signal
+    data: Signal
+
     def __init__(self, width: int, init: Sequence[int]):
         self.width = width
         self.depth = len(init)
@@ -73,7 +79,8 @@ class RotatingStore(wiring.Component):
                 m.d.sync += slot.eq(behind)
 
     def _memory(self, m: Module) -> None:
-        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=self.init)
+        memory: Any = Memory(shape=self.width, depth=self.depth, init=self.init)
+        m.submodules.memory = memory
         read, write = memory.read_port(), memory.write_port()
         r = Signal(range(self.depth))
         r_next = Signal.like(r)

@@ -116,14 +116,14 @@ class _Layer:
         """One step: (new membrane, spike counts or None)."""
         p = self.neuron
         threshold = self.constant(p.threshold)
-        reset = self.constant(p.v_reset) if p.reset == "value" else 0
+        reset = np.asarray(self.constant(p.v_reset) if p.reset == "value" else 0, self.int)
         late = p.spiking and (p.reset_time != "same" or p.output_lag)
         before = _above(v, threshold, p) if late else None
 
         def apply(x: np.ndarray, k: np.ndarray) -> np.ndarray:
             if p.reset == "subtract":
                 return x - k * threshold
-            return np.where(k != 0, self.int(reset) if np.isscalar(reset) else reset, x)
+            return np.where(k != 0, reset, x)
 
         if p.reset_time == "next-before-leak" and before is not None:
             v = apply(v, before)
