@@ -515,7 +515,12 @@ def _collect(
             if task.mode == "stream":
                 interval = np.diff(first)
     for mode, out in others.items():
-        mismatch = first_mismatch({name: values}, {name: out}, labels=("alone", mode))
+        mismatch = first_mismatch(
+            {name: values},
+            {name: out},
+            labels=("alone", mode),
+            quantity="membrane" if core.payload_width else "spikes",
+        )
         if mismatch is not None:
             raise SimulationError(f"the core's output depends on its pace: {mismatch}")
     recorded = _read_monitors(monitors, monitor_file, samples, steps) if monitors else {}

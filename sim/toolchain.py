@@ -186,17 +186,21 @@ def cells(family: str, folder: Path) -> list[Path]:
     behaviour cannot be simulated by accident; so is what our file models.
     """
     ours = HERE / "cells" / f"{family}.v"
-    mine = set(modules(ours.read_text()))
+    known = set(modules(ours.read_text()))
     text = _with_includes(yosys_share() / family / "cells_sim.v")
     text = re.sub(r"//[^\n]*", "", text)
     text = re.sub(r"\bspecify\b.*?\bendspecify\b", "", text, flags=re.DOTALL)
+
+    def keep(match: re.Match[str]) -> str:
+        name = match[2].lstrip("\\")
+        if name in known or re.search(r"\bblackbox\b", match[1]):
+            return ""
+        known.add(name)
+        return match[0]
+
     text = re.sub(
         r"((?:\(\*[^()]*\*\)\s*)*)\bmodule\s+(\\\S+|\w+).*?\bendmodule\b",
-        lambda match: (
-            ""
-            if re.search(r"\bblackbox\b", match[1]) or match[2].lstrip("\\") in mine
-            else match[0]
-        ),
+        keep,
         text,
         flags=re.DOTALL,
     )
@@ -270,7 +274,9 @@ def build_program(
     shutil.rmtree(objects, ignore_errors=True)
     jobs = os.cpu_count() or 1
     with ThreadPoolExecutor(max(2, jobs)) as pool:
-        runtime = pool.submit(_runtime, verilator, compiler, fst, pool)
+        runtime = [
+            pool.submit(_runtime, verilator, compiler, fst, part) for part in _runtime_parts(fst)
+        ]
         _verilate(verilator, sources, top, objects, folder / f"{name}.verilator.log", fst, options)
         base = _flags(verilator, fst) + flags + ["-I", str(objects)]
         units = _units(objects, jobs, optimise)
@@ -280,7 +286,7 @@ def build_program(
             for source, target, level in units
         ]
         compiled = [job.result() for job in work]
-        libraries = runtime.result()
+        libraries = [job.result() for job in runtime]
     temporary = objects / "program"
     _run(
         [compiler, "-o", temporary, *compiled, *libraries, "-pthread"],
@@ -308,6 +314,8 @@ def _verilate(
         "--x-initial", "fast",
         # Style is the business of a lint of the design, not of a netlist's simulation.
         "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-SPECIFYIGN", "-Wno-MULTIDRIVEN",
+        # A cell model's $error says that it does not model what it was asked for.
+        "-Werror-USERERROR", "-Werror-USERFATAL",
         *(["--trace-fst"] if fst else []), *options, *map(str, sources),
     ]  # fmt: skip
     done = subprocess.run(
@@ -357,26 +365,26 @@ def _flags(verilator: Verilator, fst: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _runtime(
-    verilator: Verilator, compiler: Path, fst: bool, pool: ThreadPoolExecutor
-) -> list[Path]:
-    """Verilator's run-time library, compiled once a version of the tools and kept."""
-    flags = [*_flags(verilator, fst), "-O2"]
-    names = ["verilated", "verilated_threads", "verilated_dpi"]
-    names += ["verilated_fst_c"] if fst else []
+def _runtime_parts(fst: bool) -> list[str]:
+    parts = ["verilated", "verilated_threads", "verilated_dpi"]
+    return [*parts, "verilated_fst_c"] if fst else parts
+
+
+def _runtime(verilator: Verilator, compiler: Path, fst: bool, part: str) -> Path:
+    """A part of Verilator's run-time library, compiled once a version of the tools and kept."""
+    flags = [*_flags(verilator, fst), "-O1"]
     key = hashlib.sha256(
         "\0".join([verilator.version, _compiler_version(compiler), *flags]).encode()
     ).hexdigest()[:20]
     folder = _cache() / f"verilator-{key}"
-    objects = [folder / f"{name}.o" for name in names]
-    if not all(path.is_file() for path in objects):
+    kept = folder / f"{part}.o"
+    if not kept.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            for name, target in zip(names, objects, strict=True):
-                made = Path(scratch) / target.name
-                _compile(compiler, flags, verilator.include / f"{name}.cpp", made)
-                os.replace(made, target)
-    return objects
+            made = Path(scratch) / kept.name
+            _compile(compiler, flags, verilator.include / f"{part}.cpp", made)
+            os.replace(made, kept)
+    return kept
 
 
 def _cache() -> Path:

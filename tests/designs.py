@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def make_network(
     """Random 4-bit weights, leaky neurons that spike now and then."""
     rng = np.random.default_rng(seed)
     layers = []
-    for k, (n_in, n) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (n_in, n) in enumerate(pairwise(sizes)):
         last = integrator and k == len(sizes) - 2
         weights = rng.integers(-8, 8, (n, n_in)).astype(np.int8)
         values: dict[str, Any] = {

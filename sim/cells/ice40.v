@@ -152,3 +152,21 @@ module SB_LUT4 (output O, input I0, I1, I2, I3);
     parameter [15:0] LUT_INIT = 16'h0000;
     assign O = LUT_INIT[{I3, I2, I1, I0}];
 endmodule
+
+// Single-port RAM of 16 K x 16, each four bits with a write enable. A write leaves the output as it
+// is. No power modes: the flow ties them to "on".
+module SB_SPRAM256KA (
+    input [13:0] ADDRESS, input [15:0] DATAIN, input [3:0] MASKWREN,
+    input WREN, CHIPSELECT, CLOCK, STANDBY, SLEEP, POWEROFF,
+    output reg [15:0] DATAOUT
+);
+    reg [15:0] mem [0:16383];
+    wire [15:0] mask =
+        {{4{MASKWREN[3]}}, {4{MASKWREN[2]}}, {4{MASKWREN[1]}}, {4{MASKWREN[0]}}};
+    wire off = SLEEP | STANDBY | ~POWEROFF;
+    always @(posedge CLOCK)
+        if (CHIPSELECT & ~off) begin
+            if (WREN) mem[ADDRESS] <= (mem[ADDRESS] & ~mask) | (DATAIN & mask);
+            else DATAOUT <= mem[ADDRESS];
+        end
+endmodule
