@@ -67,6 +67,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             prepared,
             target,
             options.out,
+            samples,
             lanes=parse_lanes(options.lanes),
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,

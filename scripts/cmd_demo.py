@@ -58,17 +58,18 @@ def run(options: argparse.Namespace, output: Output) -> int:
             "`pip install 'spikefab[demo]'`"
         ) from None
     target = find_target(options.board, "board")
-    _, held_out = digits.split(labels)
+    training, held_out = digits.split(labels)
+    calibration = Samples(x=digits.encode(pixels[training]), y=labels[training], given=True)
     samples = Samples(x=digits.encode(pixels[held_out]), y=labels[held_out], given=True)
 
     with output.step(f"import digits.nir, put it in {WEIGHT_BITS}-bit integers"):
         with as_file(files("spikefab.examples") / "digits.nir") as graph:
             network = load_network(graph, steps=digits.STEPS)
-        prepared = prepare(network, QuantiseOptions(weight_bits=WEIGHT_BITS), samples)
+        prepared = prepare(network, QuantiseOptions(weight_bits=WEIGHT_BITS), calibration)
         for line in prepared.report.lines():
             output.note(f"  {line}")
     with output.step(f"compile for {target.title} into {options.out}"):
-        design, plan = compile_design(prepared, target, options.out)
+        design, plan = compile_design(prepared, target, options.out, samples)
         data = {"x": samples.x, "y": samples.y}
         save_result(design.path / "held_out.npz", data)
         for layer in plan.core.layers:
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     record_measured(design)
     flash(design, dry_run=True, echo=lambda text: output.say(f"to flash a board: {text}"))
     with output.step("draw the report"):
-        data_of_report = make_report(design, samples)
+        data_of_report = make_report(design, samples, calibration)
         page = design.path / "report.html"
         write_report(page, data_of_report)
     show(report, output)

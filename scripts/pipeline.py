@@ -26,9 +26,9 @@ from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
 from spikefab.gen.samples import load_samples
+from spikefab.sim.activity import record_activity
 from spikefab.sim.compare import Mismatch, first_mismatch
 from spikefab.sim.golden import run_golden
-from spikefab.sim.reference import run_reference
 from spikefab.sim.rtl import simulate_rtl
 
 __all__ = [
@@ -83,7 +83,6 @@ class Prepared:
     network: Network
     qnet: QNetwork
     report: QuantiseReport
-    samples: Samples
 
 
 def read_samples(
@@ -99,17 +98,14 @@ def read_samples(
     return Samples(x=(rng.random(shape) < DEFAULT_RATE).astype(np.uint8), y=None, given=False)
 
 
-def prepare(network: Network, options: QuantiseOptions, samples: Samples) -> Prepared:
-    """Puts a network in integers, with scales chosen on the samples where the user gave some."""
+def prepare(network: Network, options: QuantiseOptions, calibration: Samples) -> Prepared:
+    """Puts a network in integers, with scales chosen on samples where the user gave some."""
     activity = None
-    if samples.given:
-        x = samples.x[:CALIBRATION_SAMPLES]
-        reference = run_reference(network, x)
-        activity = {name: s.reshape(-1, s.shape[-1]) for name, s in reference.spikes.items()}
-        activity[network.input_name] = x.reshape(len(x) * x.shape[1], -1)
-        options = replace(options, input_max=max(options.input_max, samples.input_max))
+    if calibration.given:
+        activity = record_activity(network, calibration.x, CALIBRATION_SAMPLES)
+        options = replace(options, input_max=max(options.input_max, calibration.input_max))
     qnet, report = quantise_with_report(network, options, activity)
-    return Prepared(network=network, qnet=qnet, report=report, samples=samples)
+    return Prepared(network=network, qnet=qnet, report=report)
 
 
 def target_budget(target: Target) -> Budget:
@@ -122,13 +118,18 @@ def compile_design(
     prepared: Prepared,
     target: Target,
     out: Path,
+    samples: Samples,
     *,
     lanes: int | Sequence[int] | None = None,
     clock_hz: float | None = None,
     baud: int | None = None,
 ) -> tuple[Design, Plan]:
-    """Maps the network onto the target and writes the design directory."""
-    qnet, samples = prepared.qnet, prepared.samples
+    """Maps the network onto the target and writes the design directory.
+
+    The samples say how much spikes, which decides lanes and predictions, and are the design's own
+    test vectors.
+    """
+    qnet = prepared.qnet
     x = samples.x[:PREDICTION_SAMPLES]
     golden = run_golden(qnet, x)
     spikes = [golden.spikes[layer.name] for layer in qnet.layers]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,17 @@ _RESOURCE_NAMES = {
 
 
 def make_report(
-    design: Design, samples: Samples, *, board_kind: str = "virtual board"
+    design: Design,
+    samples: Samples,
+    calibration: Samples | None = None,
+    *,
+    board_kind: str = "virtual board",
 ) -> ReportData:
-    """Runs the samples in float and in integers, and gathers what the design's folder holds."""
+    """Runs the samples in float and in integers, and gathers what the design's folder holds.
+
+    `calibration`: samples that the widths of the accuracy curve are calibrated on; none: plain
+    rounding. They are not the judged ones.
+    """
     qnet = design.qnetwork()
     network = load_saved_network(design.path / "reference.npz")
     x, y = samples.x, samples.y
@@ -89,7 +98,7 @@ def make_report(
             for key, used in placed.get("resources", {}).items()
             if placed["capacity"][key]
         ],
-        bit_sweep=None if y is None else _sweep(network, qnet, samples, reference),
+        bit_sweep=None if y is None else _sweep(network, qnet, samples, calibration, reference),
         confusion=None if y is None else _confusion(y, _classes(qnet, golden.spikes, golden.mem)),
         differences=[_difference(layer.name, reference, golden) for layer in qnet.layers],
         notes=[
@@ -204,15 +213,20 @@ def _weights(network: Network, qnet: QNetwork) -> Sequence[WeightChange]:
 
 
 def _sweep(
-    network: Network, qnet: QNetwork, samples: Samples, reference: ReferenceResult
+    network: Network,
+    qnet: QNetwork,
+    samples: Samples,
+    calibration: Samples | None,
+    reference: ReferenceResult,
 ) -> BitSweep:
     assert samples.y is not None
+    calibration = calibration or replace(samples, given=False)
     accuracy = []
     for bits in SWEEP:
         options = QuantiseOptions(
             weight_bits=bits, input_max=qnet.input_max, steps=samples.x.shape[1]
         )
-        candidate = prepare(network, options, samples).qnet
+        candidate = prepare(network, options, calibration).qnet
         result = run_golden(candidate, samples.x)
         answers = _classes(candidate, result.spikes, result.mem)
         accuracy.append(float((answers == samples.y).mean()))
