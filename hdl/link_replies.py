@@ -65,18 +65,27 @@ class Replies(wiring.Component):
         o = self.o
         wants_ident, wants_ack, wants_counters = Signal(), Signal(), Signal()
         nak, poll = Signal(), Signal()
+        sent_nak, sent_poll = Signal(), Signal()  # as they were when the ACK began
         # All payloads lie in one table; each ends with a byte that is marked so.
         ident = [self.nonce[:8], self.nonce[8:], *(Const(b, 8) for b in self._identity)]
         counters = [self.totals.word_select(n, 8) for n in range(2 * len(COUNTERS))]
-        ack = [self.expected, self.freed, Cat(nak, self.synced, poll, Const(0, 5))]
+        ack = [self.expected, self.freed, Cat(sent_nak, self.synced, sent_poll, Const(0, 5))]
         at_counters = len(ident)
         at_ack = at_counters + len(counters)
         n_bytes = at_ack + len(ack)
         sending = Signal()
         place = Signal(range(n_bytes))
+        # A register between the table and the CRC, which would be a long path together.
+        byte = Signal(8)
+        loaded = Signal()
+        moved = o.valid & o.ready
+        m.d.sync += [
+            byte.eq(Cat(*ident, *counters, *ack).word_select(place, 8)),
+            loaded.eq(sending & ~moved),
+        ]
         m.d.comb += [
-            o.valid.eq(sending),
-            o.p.data.eq(Cat(*ident, *counters, *ack).word_select(place, 8)),
+            o.valid.eq(loaded),
+            o.p.data.eq(byte),
             o.p.boundary.eq(
                 (place == at_counters - 1) | (place == at_ack - 1) | (place == n_bytes - 1)
             ),
@@ -92,10 +101,10 @@ class Replies(wiring.Component):
                 m.d.sync += wants_counters.eq(0)
             with m.Else():
                 m.d.sync += [place.eq(at_ack), kind.eq(FromBoard.ACK & 7), wants_ack.eq(0)]
-        with m.Elif(o.ready):
+                with m.If(wants_ack):
+                    m.d.sync += [sent_nak.eq(nak), sent_poll.eq(poll), nak.eq(0), poll.eq(0)]
+        with m.Elif(moved):
             m.d.sync += [place.eq(place + 1), sending.eq(~o.p.boundary)]
-            with m.If(place == n_bytes - 1):
-                m.d.sync += [nak.eq(0), poll.eq(0)]
         # Last, so that a request in the cycle in which one is served is kept
         for request, wanted in (
             (self.ident, wants_ident),

@@ -159,6 +159,9 @@ class Readout(wiring.Component):
         place = Signal(range(max(RESULT_BYTES, 8)))
         best = Signal(score_shape)
         best_address = Signal.like(address)
+        # A register between the result's multiplexer and the CRC: a long path together.
+        byte = Signal(8)
+        loaded = Signal()
         steps = Signal(16)
         n_out = Signal(24)
 
@@ -169,6 +172,7 @@ class Readout(wiring.Component):
             o.p.data.eq(shift[:8]),
         ]
         moved = o.valid & o.ready
+        m.d.sync += loaded.eq(0)
         with m.If(moved):
             m.d.sync += [shift.eq(shift >> 8), place.eq(place + 1)]
 
@@ -242,9 +246,10 @@ class Readout(wiring.Component):
                     steps, self.cycles, self.n_events, n_out,
                 )  # fmt: skip
                 ends = place == RESULT_BYTES - 1
+                m.d.sync += [byte.eq(result.word_select(place, 8)), loaded.eq(~moved)]
                 m.d.comb += [
-                    o.valid.eq(1),
-                    o.p.data.eq(result.word_select(place, 8)),
+                    o.valid.eq(loaded),
+                    o.p.data.eq(byte),
                     o.p.kind.eq(FromBoard.RESULT & 7),
                     o.p.boundary.eq(ends),
                     self.done.eq(moved & ends),

