@@ -34,6 +34,10 @@ ECP5_LOOP = {
 }
 """Attributes of an EHXPLLL: the loop's analogue settings, as ecppll writes them."""
 
+# Named in the instance, so that no linter takes them for forgotten.
+ECP5_UNUSED = ("CLKOS2", "CLKOS3", "INTLOCK", "REFCLK", "CLKINTFB")
+ICE40_UNUSED = ("PLLOUTCORE", "SDO")
+
 
 def _check(what: str, value: float, low: float, high: float, unit: str = "") -> None:
     if not low <= value <= high:
@@ -244,7 +248,7 @@ class Ecp5PLL(wiring.Component):
         m = Module()
         p = self.params
         clkop = Signal()
-        second: dict[str, object] = {"p_CLKOS_ENABLE": "DISABLED"}
+        second: dict[str, object] = {"p_CLKOS_ENABLE": "DISABLED", "o_CLKOS": Signal()}
         if p.clkos_div is None:
             m.d.comb += self.o.eq(clkop)
         else:
@@ -288,7 +292,11 @@ class Ecp5PLL(wiring.Component):
             i_PHASELOADREG=Const(1),
             i_PLLWAKESYNC=Const(0),
             i_ENCLKOP=Const(0),
+            i_ENCLKOS=Const(0),
+            i_ENCLKOS2=Const(0),
+            i_ENCLKOS3=Const(0),
             o_LOCK=self.locked,
+            **{f"o_{name}": Signal(name=name) for name in ECP5_UNUSED},
             **second,
         )
         return m
@@ -332,7 +340,13 @@ class Ice40PLL(wiring.Component):
             i_RESETB=Const(1),
             i_BYPASS=Const(0),
             o_PLLOUTGLOBAL=self.o,
+            i_EXTFEEDBACK=Const(0),
+            i_DYNAMICDELAY=Const(0, 8),
+            i_LATCHINPUTVALUE=Const(0),
+            i_SDI=Const(0),
+            i_SCLK=Const(0),
             o_LOCK=self.locked,
+            **{f"o_{name}": Signal(name=name) for name in ICE40_UNUSED},
             **reference,
         )
         return m

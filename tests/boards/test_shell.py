@@ -11,6 +11,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
+from spikefab.boards.pll import ECP5_LOOP
 from spikefab.boards.shell import PowerOnReset, board_shell
 from spikefab.boards.target import find_target
 from spikefab.gen.errors import InputError
@@ -78,6 +79,12 @@ def test_leds_are_inverted_where_the_board_says_so(shell: MakeShell) -> None:
 
     assert heartbeat("icebreaker") == "1'h0"
     assert heartbeat("ulx3s-25f") == "1'h1"
+
+
+def test_the_ecp5_loop_settings_survive_the_conversion(shell: MakeShell) -> None:
+    """Without them place and route writes zeros, and a real PLL would not lock well."""
+    found = re.findall(r"\(\* (.*?) \*\)\s*EHXPLLL #\(", shell("ulx3s-25f").verilog)
+    assert found == [", ".join(f'{key} = "{value}"' for key, value in ECP5_LOOP.items())]
 
 
 def test_the_same_bytes_every_time_and_no_path_in_them(
