@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole networks, golden = the emitted Verilog in Verilator: drawn ones, and real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from strategies import DrawnNetwork, networks
+
+from spikefab.gen.cost import predict_cycles
+from spikefab.gen.design import Design
+from spikefab.gen.emit import TargetInfo, emit
+from spikefab.gen.estimate import Budget
+from spikefab.gen.plan import make_plan
+from spikefab.gen.qnetwork import QNetwork
+from spikefab.sim.compare import first_mismatch
+from spikefab.sim.golden import run_golden
+from spikefab.sim.rtl import simulate_rtl
+
+TARGET = TargetInfo(kind="device", name="ecp5-85f", device="LFE5U-85F", family="ecp5")
+BUDGET = Budget(family="ecp5", lut=83_640, ff=83_640, ram=208, dsp=156)
+
+
+def make_design(qnet: QNetwork, lanes: int | Sequence[int] | None, out: Path) -> Design:
+    return emit(make_plan(qnet, BUDGET, lanes=lanes), out, target=TARGET)
+
+
+def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: float = 0.0) -> None:
+    """Every spike and membrane of every layer, and every cycle count."""
+    qnet = design.qnetwork()
+    names = [layer.name for layer in qnet.layers]
+    golden = run_golden(qnet, x, record=names if watch else ())
+    result = simulate_rtl(
+        design, x, record=names if watch else (), back_pressure=back_pressure, seed=1
+    )
+    labels = ("golden", "rtl")
+    hidden = result.hidden if watch else {names[-1]: result.spikes}
+    assert first_mismatch(golden.spikes, hidden, labels=labels) is None
+    if watch:
+        assert result.mem is not None
+        found = first_mismatch(golden.mem, result.mem, labels=labels, quantity="membrane")
+        assert found is None
+    spikes = [golden.spikes[name] for name in names]
+    plan = make_plan(qnet, BUDGET, lanes=[entry["lanes"] for entry in design.manifest["layers"]])
+    predicted = predict_cycles(plan.core, x, spikes)
+    np.testing.assert_array_equal(result.cycles, predicted.cycles)
+    np.testing.assert_array_equal(result.interval, predicted.interval)
+
+
+COMMON = {
+    "deadline": None,
+    "phases": [Phase.generate],
+    "suppress_health_check": list(HealthCheck),
+    "derandomize": False,
+    "database": None,
+}
+
+
+@seed(20)
+@settings(max_examples=20, **COMMON)
+@given(drawn=networks(max_layers=3, max_neurons=24, max_samples=3, max_steps=5))
+def test_drawn_networks(drawn: DrawnNetwork, tmp_path_factory: pytest.TempPathFactory) -> None:
+    design = make_design(drawn.qnet, drawn.lanes, tmp_path_factory.mktemp("drawn") / "design")
+    check(design, drawn.x, back_pressure=0.4)
+
+
+@pytest.mark.slow
+@seed(200)
+@settings(max_examples=200, **COMMON)
+@given(drawn=networks(max_layers=4, max_neurons=64, max_samples=3, max_steps=6))
+def test_many_drawn_networks(drawn: DrawnNetwork, tmp_path_factory: pytest.TempPathFactory) -> None:
+    design = make_design(drawn.qnet, drawn.lanes, tmp_path_factory.mktemp("drawn") / "design")
+    check(design, drawn.x, back_pressure=0.4)
