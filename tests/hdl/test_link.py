@@ -63,8 +63,9 @@ def test_converts_to_verilog(n_inputs: int, n_outputs: int, width: int) -> None:
         **{**SOUND, "n_inputs": n_inputs, "n_outputs": n_outputs, "output_width": width}
     )
     text = verilog.convert(HostLink(params), name="link")
-    text = text[text.index("module link(") :]
-    ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", text, re.M))
+    top = text[text.index("module link(") :]
+    top = top[: top.index("endmodule")]
+    ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", top, re.M))
     streams = {f"{s}__{p}" for s in ("events", "results") for p in ("payload", "valid", "ready")}
     assert ports == {"clk", "rst", "rx", "tx", "busy", "error"} | streams
 
