@@ -19,8 +19,9 @@ class Queue(wiring.Component):
     Members
     -------
     i, o : streams of `shape`
-        Latency 1 cycle up to four items deep, 2 cycles deeper. Throughput 1 item a cycle. A full
-        queue takes no item, whatever the other end does: `ready` is a register's output.
+        Latency 1 cycle up to four items deep, 2 cycles deeper. Throughput 1 item a cycle (every
+        other cycle where `depth` is 1). A full queue takes no item, whatever the other end does:
+        `ready` is a register's output.
     """
 
     i: stream.Interface

@@ -38,7 +38,8 @@ class RotatingStore(wiring.Component):
 
     * ring: all pushes of the turn before have happened, or happen in the same cycles as the pops
       that follow (`ring`: pop and push always in one cycle, or in bursts of `depth`);
-    * memory: its push was at least `MEMORY_SETTLE` cycles earlier.
+    * memory: its push was at least `MEMORY_SETTLE` cycles earlier, and no pop comes in the first
+      cycle after reset.
 
     Reset restores a ring to `init`; a memory holds `init` after configuration only.
     """

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden model against one neuron at a time in plain Python, read off the numeric contract."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, seed, settings
+from strategies import DrawnNetwork, networks
+
+from spikefab.gen.errors import InputError
+from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.hdl.params import NeuronParams, ParamError, SynapseParams
+from spikefab.sim import golden
+from spikefab.sim.golden import run_golden
+
+
+class ScalarNeuron:
+    """`docs/numeric-contract.md`, line by line, in unbounded integers."""
+
+    leak_num: int
+    threshold: int
+    bias: int
+    v_init: int
+    v_reset: int
+    v_min: int | None
+
+    def __init__(self, params: NeuronParams, index: int):
+        self.p = params
+        for name in ("leak_num", "threshold", "bias", "v_init", "v_reset", "v_min"):
+            values = getattr(params, name)
+            setattr(self, name, None if values is None else values[index % len(values)])
+        self.v = self.v_init
+
+    def cmp(self, a: int, b: int) -> bool:
+        return a > b if self.p.compare == "gt" else a >= b
+
+    def leak(self, v: int) -> int:
+        product, scale = v * self.leak_num, 2**self.p.leak_shift
+        if self.p.leak_rounding == "floor":
+            return product // scale
+        if self.p.leak_rounding == "nearest":
+            return (2 * product + scale) // (2 * scale) if scale > 1 else product
+        return product // scale if product >= 0 else -(-product // scale)
+
+    def reset(self, x: int, k: int) -> int:
+        if self.p.reset == "subtract":
+            return x - k * self.threshold
+        if k == 0 or self.p.reset == "none":
+            return x
+        return 0 if self.p.reset == "zero" else self.v_reset
+
+    def step(self, total: int) -> int:
+        """One step from a sum of weights; gives the output."""
+        p, th = self.p, self.threshold
+        r = int(p.spiking and self.cmp(self.v, th))
+        v1 = self.reset(self.v, r) if p.reset_time == "next-before-leak" else self.v
+        leaked = self.leak(v1)
+        if p.reset_time == "next-after-leak":
+            leaked = self.reset(leaked, r)
+        u = leaked + total * 2**p.fraction_bits + self.bias
+        k = 0
+        while p.spiking and k < p.max_count and self.cmp(u - k * th, th):
+            k += 1
+        w = self.reset(u, k) if p.reset_time == "same" else u
+        if p.reset_correction and p.reset == "subtract":
+            w = w - (k - r) * th
+        if p.reset_correction and p.reset == "zero":
+            w = w - (k - r) * w
+        if self.v_min is not None:
+            w = max(w, self.v_min)
+        half = 2 ** (p.membrane_width - 1)
+        if p.saturate:
+            w = max(-half, min(half - 1, w))
+        assert -half <= w < half, "the stated bound does not hold"
+        self.v = w
+        return r if p.output_lag else k
+
+
+def scalar_run(
+    qnet: QNetwork, x: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Spikes and membranes of every population, a neuron, a step and a synapse at a time."""
+    shape = x.shape[:2]
+    spikes = {q.name: np.zeros((*shape, q.neuron.n), np.int16) for q in qnet.layers}
+    mem = {q.name: np.zeros((*shape, q.neuron.n), np.int64) for q in qnet.layers}
+    for sample in range(shape[0]):
+        neurons = {
+            q.name: [ScalarNeuron(q.neuron, i) for i in range(q.neuron.n)] for q in qnet.layers
+        }
+        for t in range(shape[1]):
+            counts = [int(c) for c in x[sample, t].reshape(-1)]
+            for q in qnet.layers:
+                rows, out = q.weights.tolist(), []
+                for i, neuron in enumerate(neurons[q.name]):
+                    total = sum(w * c for w, c in zip(rows[i], counts, strict=True))
+                    out.append(neuron.step(total))
+                    mem[q.name][sample, t, i] = neuron.v
+                spikes[q.name][sample, t] = out
+                counts = out
+    return spikes, mem
+
+
+def check(qnet: QNetwork, x: np.ndarray) -> None:
+    spikes, mem = scalar_run(qnet, x)
+    result = run_golden(qnet, x, record=[q.name for q in qnet.layers])
+    for q in qnet.layers:
+        assert result.spikes[q.name].dtype == np.int16
+        assert result.mem[q.name].dtype == np.int64
+        np.testing.assert_array_equal(result.spikes[q.name], spikes[q.name])
+        np.testing.assert_array_equal(result.mem[q.name], mem[q.name])
+
+
+@seed(1)
+@settings(max_examples=120, deadline=None, database=None)
+@given(networks(max_layers=3, max_neurons=7, max_samples=2, max_steps=6))
+def test_drawn_networks(drawn: DrawnNetwork) -> None:
+    check(drawn.qnet, drawn.x)
+
+
+@pytest.mark.slow
+@seed(2)
+@settings(max_examples=3000, deadline=None, database=None)
+@given(networks(max_layers=4, max_neurons=16, max_samples=2, max_steps=10))
+def test_drawn_networks_in_a_long_sweep(drawn: DrawnNetwork) -> None:
+    check(drawn.qnet, drawn.x)
+
+
+def one(weight: int, width: int, input_max: int = 1, **neuron: Any) -> QNetwork:
+    """One neuron behind one synapse."""
+    values: dict[str, Any] = {"n": 1, "fraction_bits": 0, "membrane_width": 12, **neuron}
+    layer = QLayer(
+        name="neuron",
+        weights=np.array([[weight]], np.int8),
+        synapse=SynapseParams(
+            n_in=1,
+            n_out=1,
+            weight_width=width,
+            acc_min=min(0, weight) * input_max,
+            acc_max=max(0, weight) * input_max,
+        ),
+        neuron=NeuronParams(**values),
+        scale=np.ones(1),
+    )
+    return QNetwork(
+        name="one",
+        input_name="in",
+        input_shape=(1,),
+        output_name="out",
+        layers=(layer,),
+        input_max=input_max,
+    )
+
+
+def legal_kinds() -> Iterator[dict[str, Any]]:
+    """Every combination of the fields that name an order of operations."""
+    for compare, reset, time, correction, lag, width in itertools.product(
+        ("gt", "ge"),
+        ("subtract", "zero", "value"),
+        ("same", "next-before-leak", "next-after-leak"),
+        (False, True),
+        (False, True),
+        (1, 2),
+    ):
+        kind: dict[str, Any] = {
+            "compare": compare,
+            "reset": reset,
+            "reset_time": time,
+            "reset_correction": correction,
+            "output_lag": lag,
+            "count_width": width,
+        }
+        try:
+            NeuronParams(n=1, fraction_bits=0, membrane_width=8, **kind)
+        except ParamError:
+            continue
+        yield kind
+
+
+KINDS = list(legal_kinds())
+
+
+def test_every_kind_of_neuron_is_drawn() -> None:
+    # 2 comparisons x (same: 3 resets x (lag or not, single) + 3 multi; 2 late times x (2 resets
+    # with or without correction + value) x lag or not).
+    assert len(KINDS) == 2 * (3 * 2 + 3 + 2 * (2 * 2 + 1) * 2)
+
+
+@pytest.mark.parametrize("rounding", ["floor", "nearest", "toward-zero"])
+def test_every_membrane_of_every_kind_of_neuron(rounding: str) -> None:
+    """Exhaustive: all initial membranes of 6 bits, 3 steps of every input, all kinds."""
+    x = np.array(list(itertools.product(range(3), repeat=3)), np.int16)[:, :, None]
+    for kind in KINDS:
+        for weight, v_min in ((3, None), (-2, -7)):
+            layers = [
+                one(
+                    weight, 4, 2, v_init=(v,), membrane_width=6, saturate=True, threshold=(5,),
+                    bias=(1,), leak_num=(3,), leak_shift=2, leak_rounding=rounding,
+                    v_reset=(-3,), v_min=None if v_min is None else (v_min,), **kind,
+                ).layers[0]
+                for v in range(-32, 32)
+            ]  # fmt: skip
+            # 64 neurons side by side, one for each initial membrane.
+            neuron = replace(
+                layers[0].neuron, n=64, v_init=tuple(q.neuron.v_init[0] for q in layers)
+            )
+            layer = replace(
+                layers[0],
+                neuron=neuron,
+                weights=np.full((64, 1), weight, np.int8),
+                synapse=replace(layers[0].synapse, n_out=64),
+            )
+            qnet = QNetwork(
+                name="all", input_name="in", input_shape=(1,), output_name="out",
+                layers=(layer,), input_max=2,
+            )  # fmt: skip
+            check(qnet, x[::3] if kind["compare"] == "gt" else x[1::3])
+
+
+@pytest.mark.parametrize(
+    ("rounding", "expected"),
+    [
+        ("floor", [-4, -3, -3, -2, -1, 0, 0, 1, 2, 3, 3]),
+        ("nearest", [-4, -3, -2, -1, -1, 0, 1, 2, 2, 3, 4]),
+        ("toward-zero", [-3, -3, -2, -1, 0, 0, 0, 1, 2, 3, 3]),
+    ],
+)
+def test_the_leaks_of_the_contracts_table(rounding: str, expected: list[int]) -> None:
+    for v, after in zip(range(-5, 6), expected, strict=True):
+        qnet = one(
+            0, 2, v_init=(v,), leak_num=(3,), leak_shift=2, leak_rounding=rounding,
+            spiking=False, reset="none",
+        )  # fmt: skip
+        assert run_golden(qnet, np.zeros((1, 1, 1), int)).mem["neuron"].item() == after
+
+
+def wide(fraction_bits: int, membrane_width: int) -> QNetwork:
+    return one(
+        127, 8, 3, fraction_bits=fraction_bits, membrane_width=membrane_width, saturate=True,
+        threshold=(2 ** (membrane_width - 4) + 1,), leak_num=(2**10 - 3,), leak_shift=10,
+        bias=(-(2 ** (membrane_width - 9)),), reset_time="next-after-leak",
+        reset_correction=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fraction_bits", "membrane_width", "kind"),
+    [(2, 12, np.int32), (8, 17, np.int32), (12, 24, np.int64), (24, 40, np.int64)],
+)
+def test_narrow_and_wide_numbers(
+    fraction_bits: int, membrane_width: int, kind: type[np.integer]
+) -> None:
+    """Both number types, with membranes that run into their clamp."""
+    qnet = wide(fraction_bits, membrane_width)
+    runner = golden._Layer(qnet.layers[0])
+    assert runner.int is kind
+    x = np.random.default_rng(0).integers(0, 4, (4, 60, 1))
+    x[0] = 3
+    check(qnet, x)
+    top = run_golden(qnet, x, record=["neuron"]).mem["neuron"].max()
+    assert top > 2 ** (membrane_width - 5)
+
+
+def test_int32_holds_every_intermediate_value_at_its_limit() -> None:
+    """The widest network that still runs in 32 bits, at both ends of its membrane."""
+    found = []
+    for width in range(20, 34):
+        for sign in (1, -1):
+            qnet = one(
+                sign * 127, 8, 32767, fraction_bits=4, membrane_width=width, saturate=True,
+                threshold=((1 << (width - 1)) - 1,), leak_num=(1,), reset="zero",
+                reset_time="next-before-leak", reset_correction=True, compare="ge",
+            )  # fmt: skip
+            found.append(golden._Layer(qnet.layers[0]).int)
+            x = np.full((1, 40, 1), 32767)
+            x[0, 20:] = 0
+            check(qnet, x)
+    assert {np.int32, np.int64} == set(found)
+
+
+def test_large_sums_are_exact() -> None:
+    """Beyond the mantissa of float32 the sums are taken in float64."""
+    n = 1200
+    rng = np.random.default_rng(5)
+    weights = rng.integers(-128, 128, (2, n)).astype(np.int8)
+    x = rng.integers(0, 2000, (2, 2, n))
+    synapse = SynapseParams(
+        n_in=n, n_out=2, weight_width=8,
+        acc_min=int(np.minimum(weights, 0).astype(int).sum(1).min()) * 2000,
+        acc_max=int(np.maximum(weights, 0).astype(int).sum(1).max()) * 2000,
+    )  # fmt: skip
+    neuron = NeuronParams(n=2, fraction_bits=0, membrane_width=40, spiking=False, reset="none")
+    layer = QLayer(name="sum", weights=weights, synapse=synapse, neuron=neuron, scale=np.ones(1))
+    qnet = QNetwork(
+        name="sums", input_name="in", input_shape=(n,), output_name="out", layers=(layer,),
+        input_max=2000,
+    )  # fmt: skip
+    assert golden._Layer(layer).float is np.float64
+    expected = np.cumsum(x @ weights.astype(np.int64).T, axis=1)
+    np.testing.assert_array_equal(run_golden(qnet, x).mem["sum"], expected)
+
+
+def test_samples_do_not_touch_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the samples are cut into chunks, and in any order, the result is the same."""
+    qnet = wide(4, 16)
+    x = np.random.default_rng(3).integers(0, 4, (11, 5, 1))
+    whole = run_golden(qnet, x, record=["neuron"])
+    calls: list[tuple[int, int]] = []
+    for size in (1, 4 * 5, 3 * 4 * 5, 4 * 4 * 5 + 1):
+        monkeypatch.setattr(golden, "CHUNK_BYTES", size)
+        calls.clear()
+        parts = run_golden(
+            qnet, x, record=["neuron"], progress=lambda done, total: calls.append((done, total))
+        )
+        np.testing.assert_array_equal(parts.spikes["neuron"], whole.spikes["neuron"])
+        np.testing.assert_array_equal(parts.mem["neuron"], whole.mem["neuron"])
+        assert calls[-1] == (11, 11)
+        assert len(calls) == -(-11 // max(1, size // 20))
+    order = np.random.default_rng(4).permutation(11)
+    np.testing.assert_array_equal(
+        run_golden(qnet, x[order]).spikes["neuron"], whole.spikes["neuron"][order]
+    )
+
+
+def test_what_is_recorded() -> None:
+    spiking = one(3, 4, threshold=(4,))
+    assert run_golden(spiking, np.ones((1, 3, 1), int)).mem == {}
+    assert set(run_golden(spiking, np.ones((1, 3, 1), int), record=["neuron"]).mem) == {"neuron"}
+    integrator = one(3, 4, spiking=False, reset="none")
+    result = run_golden(integrator, np.ones((1, 3, 1), int))
+    assert result.mem["neuron"].ravel().tolist() == [3, 6, 9]
+    assert not result.spikes["neuron"].any()
+
+
+def test_inputs_of_any_shape_are_read_in_c_order() -> None:
+    layer = QLayer(
+        name="neuron",
+        weights=np.array([[1, 2, 4, 8, 16, 32]], np.int8),
+        synapse=SynapseParams(n_in=6, n_out=1, weight_width=8, acc_min=0, acc_max=63),
+        neuron=NeuronParams(n=1, fraction_bits=0, membrane_width=12, spiking=False, reset="none"),
+        scale=np.ones(1),
+    )
+    qnet = QNetwork(
+        name="shaped", input_name="in", input_shape=(2, 3), output_name="out", layers=(layer,)
+    )
+    x = np.zeros((1, 1, 2, 3), bool)
+    x[0, 0, 1, 0] = True
+    assert run_golden(qnet, x).mem["neuron"].item() == 8
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.zeros((2, 3, 2), int), r"shape \(2, 3, 2\); the network takes \(samples, steps, 1\)"),
+        (np.full((1, 1, 1), 2), "2 events for one input in one step; .* at most 1"),
+        (np.full((1, 1, 1), -1), "holds -1; an event count is 0 or more"),
+        (np.full((1, 1, 1), 0.5), "not whole numbers"),
+        (np.zeros((1, 0, 1), int), "at least one sample and step"),
+    ],
+)
+def test_refused_samples(x: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run_golden(one(1, 2), x)
+
+
+def test_more_steps_than_the_bound_holds_for() -> None:
+    with pytest.raises(InputError, match=r"4 steps .* at most 3; compile with --steps 4"):
+        run_golden(replace(one(1, 2), steps=3), np.zeros((1, 4, 1), int))
