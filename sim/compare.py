@@ -66,8 +66,8 @@ def first_mismatch(
         if not here:
             continue
         count += here
-        sample, step, neuron = np.unravel_index(int(differs.argmax()), differs.shape)
-        where = (int(sample), int(step), index, int(neuron))
+        at = np.unravel_index(int(differs.argmax()), differs.shape)
+        where = (int(at[0]), int(at[1]), index, int(at[2]))
         found = where if found is None else min(found, where)
     if found is None:
         return None

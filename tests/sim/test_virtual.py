@@ -127,6 +127,7 @@ def test_design_behind_the_host_driver(target: str, tmp_path: Path) -> None:
     with VirtualBoard(design) as virtual, Board.open(virtual.port, design.manifest) as board:
         result = board.run(x)
         counters = board.counters()
+    assert result.spikes is not None
     assert np.array_equal(result.spikes, golden.spikes["population1"])
     assert result.n_retries == 0
     assert counters.crc_errors == 0
