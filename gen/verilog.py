@@ -122,11 +122,13 @@ def _yosys() -> str:
 
 def _ports(component: Any) -> dict[str, Any]:
     """A component's ports by the names that Amaranth gives them: `i__payload`, `i__valid`, …"""
-    from amaranth.hdl import Value
+    from amaranth.hdl import Const, Value
     from amaranth.hdl._ir import PortDirection
 
     ports = {}
     for path, member, value in component.signature.flatten(component):
+        if isinstance(value, Const):
+            continue  # the `ready` of a stream that is always ready
         direction = PortDirection.Input if member.flow == wiring.In else PortDirection.Output
         ports["__".join(map(str, path))] = (Value.cast(value), direction)
     return ports

@@ -35,8 +35,11 @@ def lowest(bits: Value) -> Value:
 
 def chosen(one_hot: Value, values: list[Value]) -> Value:
     """The value at the set bit of a one-hot selection, 0 where none is set."""
-    masked = [Mux(bit, value, 0) for bit, value in zip(one_hot, values, strict=True)]
-    return reduce(or_, masked)
+    found: list[Value] = [Mux(bit, value, 0) for bit, value in zip(one_hot, values, strict=True)]
+    # As a tree: a chain over hundreds of lanes is deeper than Python recurses.
+    while len(found) > 1:
+        found = [reduce(or_, found[k : k + 2]) for k in range(0, len(found), 2)]
+    return found[0]
 
 
 class _Groups(wiring.Component):
