@@ -296,10 +296,33 @@ module DP16KD (
             wire [17:0] new_b = (old_b & ~mask_b) | (write_data(DATA_WIDTH_B, dib) & mask_b);
             wire block_a = RESETMODE == "SYNC" && RSTA;
             wire block_b = RESETMODE == "SYNC" && RSTB;
-            always @(posedge clka)
-                if (ena && WEA && !block_a) mem[ada[13:4]] <= new_a;
-            always @(posedge clkb)
-                if (enb && WEB && !block_b) mem[adb[13:4]] <= new_b;
+            // Only the bits that a port writes: the other may write the rest of the same word.
+            if (DATA_WIDTH_A >= 9) begin : bytes_a
+                wire [17:0] data = write_data(DATA_WIDTH_A, dia);
+                always @(posedge clka)
+                    if (ena && WEA && !block_a) begin
+                        if (mask_a[0]) mem[ada[13:4]][8:0] <= data[8:0];
+                        if (mask_a[9]) mem[ada[13:4]][17:9] <= data[17:9];
+                    end
+            end else begin : part_a
+                wire [4:0] low = (ada[3] ? 5'd9 : 5'd0) + (ada[2:0] & ~(DATA_WIDTH_A - 1));
+                always @(posedge clka)
+                    if (ena && WEA && !block_a)
+                        mem[ada[13:4]][low +: DATA_WIDTH_A] <= dia[DATA_WIDTH_A - 1:0];
+            end
+            if (DATA_WIDTH_B >= 9) begin : bytes_b
+                wire [17:0] data = write_data(DATA_WIDTH_B, dib);
+                always @(posedge clkb)
+                    if (enb && WEB && !block_b) begin
+                        if (mask_b[0]) mem[adb[13:4]][8:0] <= data[8:0];
+                        if (mask_b[9]) mem[adb[13:4]][17:9] <= data[17:9];
+                    end
+            end else begin : part_b
+                wire [4:0] low = (adb[3] ? 5'd9 : 5'd0) + (adb[2:0] & ~(DATA_WIDTH_B - 1));
+                always @(posedge clkb)
+                    if (enb && WEB && !block_b)
+                        mem[adb[13:4]][low +: DATA_WIDTH_B] <= dib[DATA_WIDTH_B - 1:0];
+            end
 
             wire read_a = ena && (!WEA || WRITEMODE_A != "NORMAL");
             wire read_b = enb && (!WEB || WRITEMODE_B != "NORMAL");

@@ -70,7 +70,7 @@ def test_a_single_sample_has_an_interval(tmp_path: Path) -> None:
     [
         ({"ready": "(count != 20)"}, r"hangs at clock edge \d+, no item moved for 1000 cycles: "
          r"the output is in sample \d+, step \d+; the input in sample \d+, item \d+, valid=1"),
-        ({"valid": "full & (count != 20)"}, "changed an item|hangs|pace"),
+        ({"valid": "full & (count != 20)"}, "changed an item|hangs|pace|tokens for|last="),
         ({"out": "{data[4:2], data[1] ^ (count == 20), data[0]}"}, "last=|changed an item"),
         ({"out": "{data[4:2] ^ (o__ready ? 3'd0 : 3'd1), data[1:0]}"}, "changed an item"),
         ({"before": "if (full & ~o__ready) data[2] <= ~data[2];"}, "changed an item"),
