@@ -146,8 +146,8 @@ module SB_PLL40_2F_PAD (
     assign SDO = 1'b0;
 endmodule
 
-// Look-up table as one indexed constant: what Yosys' own model says in a form that simulates several
-// times faster.
+// Look-up table as one indexed constant: what Yosys' own model says in a form that simulates
+// several times faster.
 module SB_LUT4 (output O, input I0, I1, I2, I3);
     parameter [15:0] LUT_INIT = 16'h0000;
     assign O = LUT_INIT[{I3, I2, I1, I0}];
