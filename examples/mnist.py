@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,16 @@ def read_idx(path: Path) -> np.ndarray:
     """
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: broken gzip file: {error}") from error
     if data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
         raise ValueError(f"{path}: not an idx file of unsigned bytes")
-    shape = np.frombuffer(data, ">u4", count=data[3], offset=4).astype(int)
+    shape = tuple(np.frombuffer(data, ">u4", count=data[3], offset=4).tolist())
     start = 4 + 4 * data[3]
     if len(data) - start != np.prod(shape):
-        raise ValueError(f"{path}: {len(data) - start} bytes of data for the shape {tuple(shape)}")
+        raise ValueError(f"{path}: {len(data) - start} bytes of data for the shape {shape}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
@@ -75,7 +79,10 @@ def main() -> None:
     parser.add_argument("--part", choices=("train", "test"), default="test")
     parser.add_argument("--count", type=int, help="first so many images (default: all)")
     options = parser.parse_args()
-    pixels, labels = load(options.folder, options.part)
+    try:
+        pixels, labels = load(options.folder, options.part)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     spikes = encode(pixels[: options.count])
     np.savez_compressed(options.output, x=spikes, y=labels[: options.count])
     print(f"{options.output}: x {spikes.shape}, {spikes.sum() / len(spikes):.1f} spikes an image")

@@ -116,15 +116,17 @@ class TrainOptions:
 
     epochs: int
     batch: int
-    bits: int = 4
-    """Width that the weights are rounded to in half of the batches, drawn at random: the network
-    learns to do without the rest, and works with and without rounding."""
+    bits: tuple[int | None, ...] = (4, None)
+    """Widths that the weights are rounded to, drawn anew for each batch, None for not at all: the
+    network learns to work with each of them."""
     rate: float = 4e-3
     """Largest learning rate of the one-cycle schedule."""
     margin: float = 1.0
     """Spikes by which the right output must lead."""
     sparsity: float = 0.05
     """Cost of one spike of each hidden neuron."""
+    drop: float = 0.0
+    """Share of the input spikes that are left out in training, drawn anew each time."""
     clip: float = 3.0
     """Standard deviations that a weight may reach: see `SNN.clip`."""
     seed: int = 1
@@ -147,7 +149,9 @@ def train(
     for epoch in range(1, options.epochs + 1):
         total = 0.0
         for x, y in batches(rng):
-            bits = options.bits if rng.random() < 0.5 else None
+            if options.drop:
+                x = x * (rng.random(x.shape, dtype=np.float32) >= options.drop)
+            bits = options.bits[int(rng.random() * len(options.bits))]
             hidden, *_, output = model(torch.from_numpy(x).float().transpose(0, 1), bits)
             loss = class_loss(output.sum(0), torch.from_numpy(y), margin=options.margin)
             total += loss.item()
