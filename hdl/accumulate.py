@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.params import LayerParams
+from spikefab.hdl.shiftadd import multiply
 from spikefab.hdl.store import RotatingStore
 
 __all__ = ["AccumulateEngine", "GroupSums", "pack_weights"]
@@ -125,7 +126,7 @@ class AccumulateEngine(wiring.Component):
                 active.eq(1),
                 token.eq(item.token),
                 last.eq(item.last),
-                address.eq(item.address * groups),
+                address.eq(multiply(item.address, groups)),
                 group.eq(0),
             ]
         with m.Elif(final):

@@ -56,6 +56,17 @@ class GroupConstants:
             resets = n.v_reset * (n.n if len(n.v_reset) == 1 else 1)
             nums = n.leak_num * (n.n if len(n.leak_num) == 1 else 1)
             flat = tuple(leak_of(v, k, n) for v, k in zip(resets, nums, strict=True))
+        elif field == "v_init_above":
+            n = p.neuron
+            size = max(len(n.v_init), len(n.threshold))
+            pairs = zip(
+                n.v_init * (size // len(n.v_init)),
+                n.threshold * (size // len(n.threshold)),
+                strict=True,
+            )
+            flat = tuple(int(v > th if n.compare == "gt" else v >= th) for v, th in pairs)
+            if size == 1:
+                return [list(flat) * p.lanes] * p.groups
         else:
             flat = getattr(p.neuron, field)
             if len(flat) == 1:

@@ -30,21 +30,28 @@ class NeuronLane:
     ):
         self.m, self.params, self.timing, self.lane = m, params, timing, lane
         self.constants = constants
+        self.spiked: Value = Const(0)
+        """Whether the neuron spikes in this step, at stage `timing.spike`; once built."""
 
-    def build(self, head: Value, total: Value) -> tuple[Value, Value]:
+    def build(self, head: Value, total: Value, spiked: Value | None) -> tuple[Value, Value]:
         """From the membrane and the input sum, both at stage 0, to (membrane to store at stage
-        `timing.store`, output at stage `timing.output`)."""
+        `timing.store`, output at stage `timing.output`).
+
+        `spiked`: the spike of the step before, at stage 0, where `timing.remembers`."""
         p, timing = self.params, self.timing
         if timing.fetch:
             head, total = self.register(head, "v"), self.register(total, "a")
         before = None
-        if timing.late:
+        if spiked is not None:
+            before = self.delay(spiked, timing.fetch + 1, "r")
+        elif timing.late:
             before = self.register(self.above(head, self.constant("threshold", timing.fetch)), "r")
         u = self._integrate(head, total, before)
         if not p.spiking:
             membrane = self._clamp(u, timing.update)
             return membrane, membrane.as_signed()
         membrane, count = self._spike(u, before)
+        self.spiked = count.any()
         membrane = self._clamp(membrane, timing.store - timing.clamped)
         if p.output_lag:
             assert before is not None

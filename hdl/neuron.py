@@ -94,12 +94,19 @@ class NeuronArray(wiring.Component):
             Signal(p.lanes * width, name="monitor_membranes"),
             Signal(name="monitor_stored"),
         ]
+        spiked_before = self._remember(m, control, constants) if timing.remembers else None
         stored, outputs = [], []
         for lane in range(p.lanes):
             datapath = NeuronLane(m, p.neuron, timing, constants, lane)
-            w, out = datapath.build(heads[lane], self.i.payload["sums"][lane])
+            before = None if spiked_before is None else spiked_before.head[lane]
+            w, out = datapath.build(heads[lane], self.i.payload["sums"][lane], before)
             stored.append(w)
             outputs.append(out)
+            if spiked_before is not None:
+                first = constants.lanes("v_init_above", timing.spike)[lane]
+                m.d.comb += spiked_before.data[lane].eq(
+                    Mux(control.last(timing.spike), first[0], datapath.spiked)
+                )
         m.d.comb += [
             store.pop.eq(self.i.valid),
             store.push.eq(control.valid(timing.store)),
@@ -123,6 +130,18 @@ class NeuronArray(wiring.Component):
             padded = control.end(timing.output) if lane >= real else Const(0)
             m.d.comb += self.o.payload["values"][lane].eq(Mux(padded, 0, out))
         return m
+
+    def _remember(
+        self, m: Module, control: PassControl, constants: GroupConstants
+    ) -> RotatingStore:
+        """A bit a neuron: whether it spiked in the step before."""
+        init = constants.words("v_init_above", 1)
+        m.submodules.spiked = store = RotatingStore(self.params.lanes, init)
+        m.d.comb += [
+            store.pop.eq(self.i.valid),
+            store.push.eq(control.valid(self.timing.spike)),
+        ]
+        return store
 
     def _space_passes(self, m: Module) -> None:
         spacing = self.timing.spacing

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Value
+from amaranth.hdl import Cat, Const, Value
 
 from spikefab.hdl.params import NeuronParams
 
-__all__ = ["leak_of", "leak_product", "signed_digits"]
+__all__ = ["leak_of", "leak_product", "multiply", "signed_digits"]
 
 
 def signed_digits(number: int) -> list[tuple[int, int]]:
@@ -26,24 +26,41 @@ def signed_digits(number: int) -> list[tuple[int, int]]:
     return digits[::-1]
 
 
+def multiply(value: Value, factor: int) -> Value:
+    """A product with a constant >= 0, by shifts and additions."""
+    terms = [(value.shift_left(shift), sign) for shift, sign in signed_digits(factor)]
+    return _sum(terms)
+
+
+def _sum(terms: list[tuple[Value, int]]) -> Value:
+    """The first term is positive: it is the highest digit's."""
+    total: Value = terms[0][0] if terms else Const(0)
+    for term, sign in terms[1:]:
+        total = total + term if sign > 0 else total - term
+    return total
+
+
 def leak_product(v: Value, num: Value, params: NeuronParams) -> Value:
     """``v * num`` and the term that rounds it: its bits from `leak_shift` up are the leaked
     membrane. A constant `num` becomes shifts and additions, another a multiplier."""
-    if isinstance(num, Const):
-        terms = [(v.shift_left(shift), sign) for shift, sign in signed_digits(num.value)]
-        product: Value = terms[0][0] if terms else Const(0)
-        for term, sign in terms[1:]:
-            product = product + term if sign > 0 else product - term
-    else:
-        product = v * num
     shift = params.leak_shift
-    if shift == 0 or params.leak_rounding == "floor":
-        return product
     if params.leak_rounding == "nearest":
-        return product + (1 << (shift - 1))
-    # toward-zero: a negative product is rounded up.
-    below_one = (1 << shift) - 1
-    return product + (v[-1].replicate(shift) & below_one)
+        rounding: Value = Const((1 << shift) >> 1, max(shift, 1))
+    elif params.leak_rounding == "toward-zero":
+        # A negative product is rounded up.
+        rounding = v[-1].replicate(shift)
+    else:
+        rounding = Const(0, max(shift, 1))
+    if not isinstance(num, Const):
+        return v * num + rounding
+    digits = signed_digits(num.value)
+    terms = [(v.shift_left(at), sign) for at, sign in digits]
+    if digits and digits[0][0] >= shift > 0:
+        # The highest digit's term ends in zeros: the rounding fits in them, without an adder.
+        low = digits[0][0]
+        terms[0] = (Cat(rounding, Const(0, low - shift), v).as_signed(), 1)
+        return _sum(terms)
+    return _sum(terms) + rounding
 
 
 def leak_of(v: int, num: int, params: NeuronParams) -> int:

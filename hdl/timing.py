@@ -28,6 +28,18 @@ class NeuronTiming:
         return n.spiking and (n.reset_time != "same" or n.output_lag)
 
     @property
+    def remembers(self) -> bool:
+        """The comparison of the membrane before the step is the spike of the step before, which is
+        kept beside the membrane: no comparator. So it is where nothing changes the membrane after
+        its comparison in a way that the comparison could tell."""
+        n = self.neuron
+        if not self.late or n.reset_time == "same" or n.reset_correction:
+            return False
+        # Clamps keep a membrane on its side of the threshold.
+        top = (1 << (n.membrane_width - 1)) - 1
+        return max(n.threshold) < top and (n.v_min is None or max(n.v_min) < 1)
+
+    @property
     def fetch(self) -> int:
         """Membranes and sums are taken up: a memory needs a register behind it."""
         return 0 if RotatingStore.is_ring(self.groups) else 1
@@ -73,6 +85,11 @@ class NeuronTiming:
         return (self.spike if resets_now else self.update) + self.clamped
 
     @property
+    def kept(self) -> int:
+        """All state is back in its store."""
+        return max(self.store, self.spike) if self.remembers else self.store
+
+    @property
     def output(self) -> int:
         """The group's spikes, or membranes, leave."""
         return self.spike if self.neuron.spiking else self.store
@@ -81,5 +98,5 @@ class NeuronTiming:
     def spacing(self) -> int:
         """Fewest cycles from the start of one pass to the start of the next."""
         if RotatingStore.is_ring(self.groups):
-            return self.groups + self.store
-        return max(self.groups, self.store + RotatingStore.MEMORY_SETTLE)
+            return self.groups + self.kept
+        return max(self.groups, self.kept + RotatingStore.MEMORY_SETTLE)
