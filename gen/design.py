@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ __all__ = ["FORMAT", "Design"]
 
 FORMAT = 1
 """Version of the directory's layout and of `manifest.json`."""
+
+_KEYS = ("name", "target")
+"""What every later step relies on; what else it needs it looks for itself."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class Design:
             raise InputError(
                 f"{file}: format {found!r}, this version reads {FORMAT}; compile the design again"
             )
+        missing = [key for key in _KEYS if key not in manifest]
+        if missing:
+            raise InputError(
+                f"{file}: damaged (it lacks {', '.join(missing)}); compile the design again"
+            )
         return cls(path, manifest)
 
     @property
@@ -54,5 +64,27 @@ class Design:
         return self.path / "build"
 
     def qnetwork(self) -> QNetwork:
-        """The integer network."""
-        return QNetwork.load(self.path / "network.npz")
+        """The integer network; raises `InputError` where its file is damaged or another's."""
+        file = self.path / "network.npz"
+        try:
+            qnet = QNetwork.load(file)
+        except FileNotFoundError:
+            raise InputError(f"{file}: no such file; compile the design again") from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error,
+                NotImplementedError) as error:  # fmt: skip
+            raise InputError(
+                f"{file}: damaged ({error or type(error).__name__}); compile the design again"
+            ) from None
+        sizes = [(q.name, q.neuron.n, q.synapse.n_in) for q in qnet.layers]
+        try:
+            told = [
+                (e["name"], e["neuron"]["n"], e["synapse"]["n_in"]) for e in self.manifest["layers"]
+            ]
+        except (KeyError, TypeError):
+            told = []
+        if sizes != told:
+            raise InputError(
+                f"{self.path}: manifest.json and network.npz are of different designs; compile "
+                "the design again"
+            )
+        return qnet

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ def load_samples(
     Raises `InputError` where the file, a shape or a value is not what the network takes.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            if isinstance(data, np.ndarray) or "x" not in data.files:
-                names = "one bare array" if isinstance(data, np.ndarray) else sorted(data.files)
+        with open(path, "rb") as file:
+            data = np.load(file, allow_pickle=False)
+            names = "one bare array" if isinstance(data, np.ndarray) else sorted(data.files)
+            if "x" not in names or isinstance(data, np.ndarray):
                 raise InputError(
                     f"{path}: no array 'x' (found {names}); save it with "
                     "numpy.savez(file, x=events, y=labels)"
@@ -32,7 +34,7 @@ def load_samples(
             y = data["y"] if "y" in data.files else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{path}: not a readable .npz file ({error})") from None
     x = check_counts(x, input_shape, input_max, steps, where=str(path))
     if y is not None and y.shape != (len(x),):
@@ -71,7 +73,8 @@ def check_counts(
                 f"{where}: x has values that are not whole numbers; events are counts: encode "
                 "the data into spikes first"
             )
-        x = x.astype(np.int32)
+        if np.abs(x).max() < 2**62:  # beyond it no count is legal: the limits below say so
+            x = x.astype(np.int64)
     if steps is not None and x.shape[1] > steps:
         raise InputError(
             f"{where}: {x.shape[1]} steps a sample; the membranes of this design are proven for "
