@@ -67,6 +67,7 @@ def emit(
     anything else or cannot be written.
     """
     out = Path(out)
+    real = out.resolve()  # a link to a folder stays one
     _check_replaceable(out)
     core = SpikingCore(plan.core, [layer.weights.tolist() for layer in plan.qnet.layers])
     manifest = _manifest(plan, target, shell, predicted or {})
@@ -74,8 +75,8 @@ def emit(
     if shell is not None:
         text += "\n" + shell.verilog
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{real.name}-", dir=real.parent) as folder:
             new = Path(folder) / "design"
             new.mkdir()
             (new / "design.v").write_text(text)
@@ -89,11 +90,11 @@ def emit(
             _write_memories(plan, new / "memory")
             if vectors is not None:
                 write_testbench(new / "testbench", manifest, vectors.x, vectors.spikes, vectors.mem)
-            _replace(new, out, Path(folder) / "old")
+            _replace(new, real, Path(folder) / "old")
     except OSError as error:
         raise InputError(
-            f"{out}: cannot be written ({error.strerror}); nothing was changed: choose another "
-            "folder, or make room"
+            f"{out}: cannot be written ({error.strerror or error}); nothing was changed: choose "
+            "another folder, or make room"
         ) from None
     return Design(out, manifest)
 
@@ -109,14 +110,13 @@ def _check_replaceable(out: Path) -> None:
 
 
 def _replace(new: Path, out: Path, old: Path) -> None:
-    """Puts `new` in the place of `out`; on failure `out` is as it was."""
-    existed = out.exists()
-    if existed:
-        out.rename(old)
+    """Puts `new` in the place of `out`; on failure, or an interrupt, `out` is as it was."""
     try:
+        if out.exists():
+            out.rename(old)
         new.rename(out)
-    except OSError:
-        if existed:
+    except BaseException:
+        if old.exists() and not out.exists():
             old.rename(out)
         raise
 
@@ -197,8 +197,9 @@ def _stream_fields(layout: EventLayout) -> dict[str, list[int]]:
 
 
 def _header(manifest: dict[str, Any]) -> str:
+    name = " ".join(manifest["name"].split())  # a comment ends with its line
     lines = [
-        f"{manifest['name']}: a spiking network, made by spikefab {manifest['version']}.",
+        f"{name}: a spiking network, made by spikefab {manifest['version']}.",
         f"Design hash {manifest['hash']}. Network, weights and numbers: manifest.json.",
         "",
         *port_table(manifest),
