@@ -78,7 +78,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.say(f"  {line}")
     for layer, reason in zip(plan.core.layers, plan.reasons, strict=True):
         output.say(
-            f"  {layer.name}: {layer.lanes} lanes, {layer.groups} cycles an event ({reason})"
+            f"  {layer.name}: {_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an "
+            f"event ({reason})"
         )
     predicted, need = design.manifest["predicted"], plan.resources
     output.say(
@@ -92,3 +93,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     output.say(f"design {design.manifest['hash']} in {options.out}")
     output.result({"dir": str(options.out), **design.manifest})
     return 0
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

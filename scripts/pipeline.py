@@ -72,7 +72,8 @@ class Samples:
     def basis(self) -> str:
         """What a prediction on these samples rests on."""
         if self.given:
-            return f"{len(self.x)} samples of the data"
+            n = min(len(self.x), PREDICTION_SAMPLES)
+            return f"{'the first ' if n < len(self.x) else ''}{n} samples of the data"
         return f"random events: {DEFAULT_RATE:.0%} of the inputs in each of {self.x.shape[1]} steps"
 
 
