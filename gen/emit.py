@@ -71,6 +71,7 @@ def emit(
     _check_replaceable(out)
     core = SpikingCore(plan.core, [layer.weights.tolist() for layer in plan.qnet.layers])
     manifest = _manifest(plan, target, shell, predicted or {})
+    written = json.dumps(manifest, indent=2)
     text = _header(manifest) + to_verilog(core, "spikefab_core")
     if shell is not None:
         text += "\n" + shell.verilog
@@ -80,7 +81,7 @@ def emit(
             new = Path(folder) / "design"
             new.mkdir()
             (new / "design.v").write_text(text)
-            (new / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+            (new / "manifest.json").write_text(written + "\n")
             (new / "README.md").write_text(design_readme(manifest))
             plan.qnet.save(new / "network.npz")
             if reference is not None:
@@ -96,7 +97,7 @@ def emit(
             f"{out}: cannot be written ({error.strerror or error}); nothing was changed: choose "
             "another folder, or make room"
         ) from None
-    return Design(out, manifest)
+    return Design(out, json.loads(written))
 
 
 def _check_replaceable(out: Path) -> None:

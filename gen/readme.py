@@ -107,5 +107,6 @@ same words, for your own tools). The module `spikefab_core`:
     python testbench/run.py
 
 streams `testbench/vectors.npz` through `spikefab_core` and compares every spike and membrane with
-the golden model's. `SIM=icarus` uses Icarus Verilog, `WAVES=1` records a waveform.
+the golden model's. `SIM=icarus` uses Icarus Verilog, `WAVES=1` records a waveform
+in `testbench/`.
 """

