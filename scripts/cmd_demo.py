@@ -35,7 +35,10 @@ from spikefab.sim.compare import first_mismatch
 from spikefab.sim.golden import GoldenResult, run_golden
 from spikefab.sim.rtl import Engine, SimResult, simulate_rtl
 
-WEIGHT_BITS = 4
+WEIGHT_BITS = 6
+LANES = 8
+"""Few enough to be placed while one looks on."""
+
 BOARD_IMAGES = 200
 
 
@@ -43,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", default="ulx3s-25f", metavar="B", help="default: ulx3s-25f")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("build/demo"), metavar="DIR", help="build/demo"
+    )
+    parser.add_argument(
+        "--lanes", type=int, default=LANES, metavar="N", help=f"most lanes a layer ({LANES})"
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="place and route runs")
 
@@ -69,7 +75,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         for line in prepared.report.lines():
             output.note(f"  {line}")
     with output.step(f"compile for {target.title} into {options.out}"):
-        design, plan = compile_design(prepared, target, options.out, samples)
+        design, plan = compile_design(prepared, target, options.out, samples, lanes=options.lanes)
         data = {"x": samples.x, "y": samples.y}
         save_result(design.path / "held_out.npz", data)
         for layer in plan.core.layers:
