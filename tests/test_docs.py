@@ -29,11 +29,13 @@ import pytest
 import test_layering
 
 from spikefab.gen.config import read_config
+from spikefab.gen.cost import predict_cycles
 from spikefab.gen.dialect import PRESETS, parse_dialect
 from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QLayer, QNetwork
-from spikefab.hdl.params import NeuronParams, SynapseParams
+from spikefab.hdl.params import CoreParams, LayerParams, NeuronParams, SynapseParams
 from spikefab.hdl.shiftadd import leak_of
+from spikefab.hdl.timing import NeuronTiming
 from spikefab.scripts.main import COMMANDS, _parser, main
 from spikefab.sim.golden import run_golden
 
@@ -313,6 +315,24 @@ def test_leak_table_of_the_contract() -> None:
         ]
         rest = [v for v in membranes if leak_of(v, num, p) == v]
         assert said_to_rest[rounding] == rest
+
+
+@pytest.mark.parametrize(("n", "lanes"), [(1, 1), (8, 8), (8, 2), (10, 4), (40, 20), (33, 4)])
+def test_latency_of_the_theory(n: int, lanes: int) -> None:
+    """The page's sum from a step's token to its output token, where nothing spikes."""
+    layer = LayerParams(
+        name="one",
+        synapse=SynapseParams(n_in=16, n_out=n, weight_width=4, acc_min=-128, acc_max=112),
+        neuron=NeuronParams(n=n, fraction_bits=4, membrane_width=14, threshold=(100,)),
+        lanes=lanes,
+    )
+    x = np.zeros((1, 1, 16), int)
+    x[0, 0, :5] = 1
+    cycles = predict_cycles(CoreParams(layers=(layer,)), x, [np.zeros((1, 1, n), int)]).cycles[0]
+    groups = -(-n // lanes)
+    output = NeuronTiming(layer.neuron, groups).output
+    queue = 1 if 2 * groups <= 4 else 2
+    assert cycles == 5 * groups + 3 + output + (groups - 1) + queue + 2 + (lanes > 8)
 
 
 def test_architecture_has_the_layering() -> None:
