@@ -9,6 +9,7 @@ read. Lanes are the parallel accumulators of a layer: an event costs ceil(fan-ou
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from spikefab.boards.target import find_target
@@ -56,8 +57,17 @@ def run(options: argparse.Namespace, output: Output) -> int:
             "host and use --input spikes"
         )
     target = find_target(options.board or options.device, "board" if options.board else "device")
-    if target.board is None and options.baud:
+    if target.board is None and options.baud is not None:
         raise InputError("--baud: a bare part has no UART; use --board")
+    if target.board is None and options.clock is not None:
+        raise InputError(
+            "--clock: a bare part has no PLL here; give the clock to `spikefab build --clock`"
+        )
+    if options.baud is not None and options.baud < 1:
+        raise InputError(f"--baud {options.baud}: must be 1 or more")
+    if options.clock is not None and not 0 < options.clock < math.inf:
+        raise InputError(f"--clock {options.clock:g}: must be a number of MHz above 0")
+    lanes = parse_lanes(options.lanes)
     network = network_of(options)
     samples = samples_of(options, network)
     with output.step(f"integers for {network.name}"):
@@ -68,7 +78,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             target,
             options.out,
             samples,
-            lanes=parse_lanes(options.lanes),
+            lanes=lanes,
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,
         )

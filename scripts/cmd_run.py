@@ -9,6 +9,7 @@ the golden model: exit status 1 where it differs.
 from __future__ import annotations
 
 import argparse
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
+    if not 0 < options.timeout < math.inf:
+        raise InputError(f"--timeout {options.timeout:g}: must be a number of seconds above 0")
     design = Design.load(options.dir)
     qnet = design.qnetwork()
     x, y = load_samples(options.data, qnet.input_shape, qnet.input_max, qnet.steps)

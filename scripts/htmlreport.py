@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -21,6 +19,7 @@ from spikefab.scripts.charts import (
     raster_chart,
     trace_chart,
 )
+from spikefab.scripts.files import write_whole
 from spikefab.scripts.reportdata import Figures, LayerInfo, ReportData
 from spikefab.scripts.style import STYLE
 
@@ -359,15 +358,7 @@ def write_report(path: Path, data: ReportData) -> None:
     """Writes the page, whole or not at all. Raises `InputError` where the path can't be written."""
     content = page(data)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, lambda file: file.write(content.encode()))
     except OSError as error:
         raise InputError(
             f"report {str(path)!r}: {error.strerror}; choose a folder that can be written"

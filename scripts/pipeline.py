@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +24,7 @@ from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
 from spikefab.gen.samples import load_samples
+from spikefab.scripts.files import write_whole
 from spikefab.sim.activity import record_activity
 from spikefab.sim.compare import Mismatch, first_mismatch
 from spikefab.sim.golden import run_golden
@@ -170,17 +169,11 @@ def save_result(path: Path, arrays: dict[str, Any]) -> None:
     """Writes an `.npz` as a whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_whole(path, lambda file: np.savez_compressed(file, **arrays))
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder, or make room"
+            f"{path}: cannot be written ({error.strerror or error}); choose another folder, or "
+            "make room"
         ) from None
 
 

@@ -291,7 +291,7 @@ def test_failed_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.Mon
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("spikefab.scripts.htmlreport.os.replace", full_disk)
+    monkeypatch.setattr("spikefab.scripts.files.os.replace", full_disk)
     with pytest.raises(InputError, match="No space left"):
         write_report(path, full())
     assert path.read_text() == "old"
