@@ -37,6 +37,8 @@ class TargetInfo:
     name: str
     device: str
     family: str
+    clock_hz: float | None = None
+    """Clock that a bare part must reach; a board's is its shell's."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,7 +142,7 @@ def _manifest(
     last = qnet.layers[-1]
     lsb = last.scale / 2.0**last.neuron.fraction_bits
     place: dict[str, Any] = asdict(target)
-    place["clock_hz"] = shell.clock_hz if shell else None
+    place["clock_hz"] = shell.clock_hz if shell else target.clock_hz
     place["oscillator_hz"] = shell.oscillator_hz if shell else None
     place["baud"] = shell.baud if shell else None
     layers = []

@@ -13,6 +13,7 @@ import numpy as np
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, Resources, estimate_layer
 from spikefab.gen.qnetwork import QNetwork
+from spikefab.hdl.core import REVISION
 from spikefab.hdl.params import CoreParams, LayerParams
 
 __all__ = ["DEFAULT_RATE", "Plan", "make_plan"]
@@ -43,8 +44,10 @@ class Plan:
 
     @property
     def hash(self) -> bytes:
-        """16 bytes over parameters and weights: two designs that behave alike have one hash."""
-        digest = hashlib.sha256(json.dumps(asdict(self.core), sort_keys=True).encode())
+        """16 bytes over parameters, weights and the hardware's revision: designs that behave alike
+        have one hash."""
+        facts = {"revision": REVISION, **asdict(self.core)}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for layer in self.qnet.layers:
             digest.update(np.ascontiguousarray(layer.weights, np.int8).tobytes())
         return digest.digest()[:16]

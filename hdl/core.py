@@ -16,9 +16,13 @@ from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import CoreParams, LayerParams
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 
-__all__ = ["Layer", "SpikingCore"]
+__all__ = ["REVISION", "Layer", "SpikingCore"]
 
 Weights = Sequence[Sequence[int]]
+
+REVISION = 1
+"""Counted up when the same parameters make hardware that behaves or times differently: it is part
+of a design's hash."""
 
 
 class Layer(wiring.Component):

@@ -42,15 +42,20 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
 def show(report: dict[str, object], output: Output) -> None:
     """The report as a table."""
-    resources, capacity = report["resources"], report.get("capacity", {})
+    output.table("placed and routed", placed_rows(report))
+
+
+def placed_rows(report: dict[str, object]) -> list[tuple[str, str]]:
+    """What was placed, in words: device, Fmax against the clock, each resource."""
+    resources, capacity, seeds = report["resources"], report["capacity"], report["fmax_mhz_seeds"]
     assert isinstance(resources, dict)
     assert isinstance(capacity, dict)
-    rows = [("device", str(report["device"]))]
-    seeds = report["fmax_mhz_seeds"]
     assert isinstance(seeds, list)
     each = ", ".join(f"{f:.1f}" for f in seeds)
-    rows.append(("Fmax", f"{report['fmax_mhz']:.1f} MHz (median of {each})"))
-    for key, used in resources.items():
-        of = f" of {capacity[key]:,}" if key in capacity else ""
-        rows.append((key, f"{used:,}{of}"))
-    output.table("placed and routed", rows)
+    asked = f"; {report['clock_mhz']:g} MHz asked for" if report["clock_mhz"] else ""
+    rows = [
+        ("device", str(report["device"])),
+        ("Fmax", f"{report['fmax_mhz']:.1f} MHz, median of {each}{asked}"),
+    ]
+    rows += [(key.upper(), f"{used:,} of {capacity[key]:,}") for key, used in resources.items()]
+    return rows

@@ -32,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target = group.add_mutually_exclusive_group(required=True)
     target.add_argument("--board", metavar="B", help="a board, e.g. ulx3s-25f, icebreaker")
     target.add_argument("--device", metavar="D", help="a bare part, e.g. ecp5-25f, up5k")
-    group.add_argument("--clock", type=float, metavar="MHZ", help="fabric clock of a board")
+    group.add_argument(
+        "--clock",
+        type=float,
+        metavar="MHZ",
+        help="fabric clock of a board, or the clock that a part must reach",
+    )
     group.add_argument("--baud", type=int, metavar="N", help="UART bits a second of a board")
     group.add_argument(
         "--lanes",
@@ -59,12 +64,6 @@ def run(options: argparse.Namespace, output: Output) -> int:
     target = find_target(options.board or options.device, "board" if options.board else "device")
     if target.board is None and options.baud is not None:
         raise InputError("--baud: a bare part has no UART; use --board")
-    if target.board is None and options.clock is not None:
-        raise InputError(
-            "--clock: a bare part has no PLL here; give the clock to `spikefab build --clock`"
-        )
-    if options.baud is not None and options.baud < 1:
-        raise InputError(f"--baud {options.baud}: must be 1 or more")
     if options.clock is not None and not 0 < options.clock < math.inf:
         raise InputError(f"--clock {options.clock:g}: must be a number of MHz above 0")
     lanes = parse_lanes(options.lanes)

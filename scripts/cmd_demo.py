@@ -23,7 +23,7 @@ from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.gen.load import load_network
 from spikefab.gen.options import QuantiseOptions
-from spikefab.scripts.cmd_build import show
+from spikefab.scripts.cmd_build import placed_rows
 from spikefab.scripts.cmd_run import compare, stream
 from spikefab.scripts.console import Output
 from spikefab.scripts.htmlreport import write_report
@@ -33,7 +33,7 @@ from spikefab.scripts.reportdata import ReportData
 from spikefab.scripts.reporting import make_report
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.golden import GoldenResult, run_golden
-from spikefab.sim.rtl import Engine, SimResult, simulate_rtl
+from spikefab.sim.rtl import Engine, SimResult, SimulationError, simulate_rtl
 
 WEIGHT_BITS = 6
 LANES = 8
@@ -107,7 +107,6 @@ def run(options: argparse.Namespace, output: Output) -> int:
         data_of_report = make_report(design, samples, calibration)
         page = design.path / "report.html"
         write_report(page, data_of_report)
-    show(report, output)
     _table(data_of_report, report, output)
     output.say(f"report with pictures: {page}")
     output.result({"report": report, "measured": read_measured(design), "page": str(page)})
@@ -124,7 +123,7 @@ def _simulate(
         last = design.qnetwork().layers[-1].name
         found = first_mismatch(golden.spikes, {last: result.spikes}, labels=("golden", engine))
         if found is not None:
-            raise InputError(f"{engine} differs from golden: {found}")
+            raise SimulationError(f"{engine} differs from golden: {found}")
         output.say(f"{engine} = golden on {len(x)} images, every spike")
     if engine == "rtl":
         record_measured(
@@ -160,4 +159,4 @@ def _table(data: ReportData, report: dict[str, object], output: Output) -> None:
     ):
         if cycles is not None and fmax:
             rows.append((name, f"{cycles:,.1f} cycles, {cycles / fmax:.2f} µs at Fmax"))
-    output.table("digits, from graph to board", rows)
+    output.table("digits, from graph to board", rows + placed_rows(report))

@@ -151,7 +151,11 @@ def compile_design(
         plan,
         out,
         target=TargetInfo(
-            kind=target.kind, name=target.name, device=target.device, family=target.family
+            kind=target.kind,
+            name=target.name,
+            device=target.device,
+            family=target.family,
+            clock_hz=clock_hz,
         ),
         shell=shell,
         reference=prepared.network,

@@ -169,7 +169,7 @@ def _layer(entry: dict[str, Any]) -> LayerInfo:
         lanes=entry["lanes"],
         weight_bits=entry["synapse"]["weight_width"],
         ternary=entry["ternary"],
-        note=f"{neuron['membrane_width']}-bit membrane, keeps {keep}",
+        note=f"{neuron['membrane_width']} bits, leak {keep}",
     )
 
 
