@@ -48,7 +48,15 @@ def layer(sizes: list[int], lanes: int, **neuron: Any) -> LayerParams:
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 @pytest.mark.parametrize(
     ("n_in", "n", "lanes"),
-    [(784, 128, 64), (784, 128, 128), (64, 10, 5), (200, 96, 4), (100, 70, 1), (1, 1, 1)],
+    [
+        (784, 128, 64),
+        (784, 128, 128),
+        (64, 10, 5),
+        (200, 96, 4),
+        (8, 40, 1),
+        (100, 70, 1),
+        (1, 1, 1),
+    ],
 )
 def test_block_rams_of_a_layer(n_in: int, n: int, lanes: int, family: str) -> None:
     """Weights, then accumulators and membranes where more than a ring holds them, then the

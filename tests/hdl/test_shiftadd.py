@@ -12,7 +12,7 @@ from amaranth.hdl import Const, Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
 from spikefab.hdl.params import NeuronParams
-from spikefab.hdl.shiftadd import leak_of, leak_product, signed_digits
+from spikefab.hdl.shiftadd import leak_of, leak_product, multiply, signed_digits
 
 ROUNDINGS = ["floor", "nearest", "toward-zero"]
 
@@ -114,8 +114,29 @@ def test_signed_digits_are_exact_and_the_fewest() -> None:
         assert all(a - b >= 2 for a, b in pairwise(shifts))
 
 
-def test_a_power_of_two_takes_no_adder() -> None:
-    """No operator but the wiring of a shift."""
-    product = leak_product(Signal(signed(8)), Const(4, unsigned(3)), params(4, 4, "floor"))
-    assert "+" not in repr(product)
-    assert "*" not in repr(product)
+def test_a_leak_of_one_takes_no_adder() -> None:
+    """Its rounding fits in the zeros of the shift."""
+    for rounding in ROUNDINGS:
+        product = leak_product(Signal(signed(8)), Const(16, unsigned(5)), params(16, 4, rounding))
+        assert "(+" not in repr(product)
+        assert "(*" not in repr(product)
+
+
+def test_products_with_constants() -> None:
+    m = Module()
+    v = Signal(signed(5))
+    outs = []
+    for factor in range(65):
+        out = Signal(signed(13), name=f"out{factor}")
+        m.d.comb += out.eq(multiply(v, factor))
+        outs.append(out)
+
+    async def check(ctx: Any) -> None:
+        for value in range(-16, 16):
+            ctx.set(v, value)
+            await ctx.delay(1e-9)
+            assert [ctx.get(out) for out in outs] == [value * factor for factor in range(65)]
+
+    sim = Simulator(m)
+    sim.add_testbench(check)
+    sim.run()

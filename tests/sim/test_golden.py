@@ -267,18 +267,23 @@ def test_narrow_and_wide_numbers(
 
 
 def test_int32_holds_every_intermediate_value_at_its_limit() -> None:
-    """The widest network that still runs in 32 bits, at both ends of its membrane."""
+    """From numbers that fit easily to those that need 64 bits, at both ends of the membrane, which
+    may be much narrower than the current."""
+    kinds: list[dict[str, Any]] = [
+        {"spiking": False, "reset": "none"},
+        {"threshold": (1,), "reset_time": "next-after-leak", "reset_correction": True},
+        {"reset": "zero", "reset_time": "next-before-leak", "reset_correction": True},
+    ]
     found = []
-    for width in range(20, 34):
-        for sign in (1, -1):
+    for fraction_bits, weight, kind in itertools.product(range(16), (127, -127), kinds):
+        for width in (20, 24 + fraction_bits):
             qnet = one(
-                sign * 127, 8, 32767, fraction_bits=4, membrane_width=width, saturate=True,
-                threshold=((1 << (width - 1)) - 1,), leak_num=(1,), reset="zero",
-                reset_time="next-before-leak", reset_correction=True, compare="ge",
+                weight, 8, 32767, fraction_bits=fraction_bits, saturate=True,
+                membrane_width=width, bias=(1 << (21 + fraction_bits),), **kind,
             )  # fmt: skip
             found.append(golden._Layer(qnet.layers[0]).int)
-            x = np.full((1, 40, 1), 32767)
-            x[0, 20:] = 0
+            x = np.full((1, 12, 1), 32767)
+            x[0, 4:6] = x[0, 8] = 0
             check(qnet, x)
     assert {np.int32, np.int64} == set(found)
 
