@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
 from spikefab.host.protocol import Identity
-from spikefab.sim.toolchain import find_yosys
+from spikefab.sim.toolchain import run_yosys
 
 SOUND: dict[str, Any] = {
     "n_inputs": 64, "n_outputs": 10, "output_width": 0, "design_hash": bytes(range(16)),
@@ -69,7 +68,7 @@ def test_size_on_ice40(tmp_path: Path) -> None:
     """The link with its readout stays a small part of a UP5K, and its memories are block RAM."""
     (tmp_path / "link.v").write_text(to_verilog(HostLink(LinkParams(**SOUND)), "link"))
     script = "read_verilog link.v; synth_ice40 -top link; tee -q -o stat.json stat -json"
-    subprocess.run([find_yosys(), "-q", "-p", script], cwd=tmp_path, check=True)
+    run_yosys(script.replace("; ", "\n"), tmp_path)
     stat = json.loads((tmp_path / "stat.json").read_text())
     cells = stat["modules"]["\\link"]["num_cells_by_type"]
     flops = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF"))
