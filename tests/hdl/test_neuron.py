@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kind of neuron, in registers and in memories, against the golden model."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import build_core, drive, from_items, to_items
+
+from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.hdl.params import NeuronParams, ParamError, SynapseParams
+from spikefab.sim.golden import run_golden
+
+N_IN, N = 5, 13
+
+
+def legal_kinds() -> Iterator[dict[str, Any]]:
+    """Every combination of the fields that name an order of operations."""
+    for compare, reset, time, correction, lag, width in itertools.product(
+        ("gt", "ge"),
+        ("subtract", "zero", "value"),
+        ("same", "next-before-leak", "next-after-leak"),
+        (False, True),
+        (False, True),
+        (1, 2, 3),
+    ):
+        kind: dict[str, Any] = {
+            "compare": compare,
+            "reset": reset,
+            "reset_time": time,
+            "reset_correction": correction,
+            "output_lag": lag,
+            "count_width": width,
+        }
+        try:
+            NeuronParams(n=1, fraction_bits=0, membrane_width=8, **kind)
+        except ParamError:
+            continue
+        yield kind
+
+
+KINDS = list(legal_kinds())
+
+
+def network(seed: int, kind: dict[str, Any]) -> tuple[QNetwork, np.ndarray]:
+    """One layer whose sums, thresholds and resets are of one size, so that all of it matters."""
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-6, 8, (N, N_IN))
+    varied = bool(seed % 2)
+
+    def values(low: int, high: int) -> tuple[int, ...]:
+        return tuple(int(v) for v in rng.integers(low, high, N if varied else 1))
+
+    shift = int(rng.integers(0, 5))
+    neuron = NeuronParams(
+        n=N,
+        fraction_bits=1,
+        membrane_width=int(rng.integers(6, 9)),
+        saturate=True,
+        leak_num=values(1 << shift >> 1, (1 << shift) + 1),
+        leak_shift=shift,
+        leak_rounding=("floor", "nearest", "toward-zero")[seed % 3],
+        threshold=values(2, 7),
+        bias=values(0, 4),
+        v_init=values(-9, 15),
+        v_reset=values(-5, 3),
+        v_min=values(-14, -4) if seed % 4 == 1 else None,
+        **kind,
+    )
+    synapse = SynapseParams(
+        n_in=N_IN,
+        n_out=N,
+        weight_width=4,
+        acc_min=int(np.minimum(weights, 0).sum(1).min()),
+        acc_max=int(np.maximum(weights, 0).sum(1).max()),
+    )
+    layer = QLayer(
+        name="layer", weights=weights.astype(np.int8), synapse=synapse, neuron=neuron,
+        scale=np.ones(1),
+    )  # fmt: skip
+    qnet = QNetwork(
+        name="one", input_name="in", input_shape=(N_IN,), output_name="out", layers=(layer,)
+    )
+    return qnet, (rng.random((3, 10, N_IN)) < 0.35).astype(np.uint8)
+
+
+def check(qnet: QNetwork, lanes: int, x: np.ndarray, pause_in: float = 0.0) -> None:
+    out, _, _ = drive(
+        build_core(qnet, [lanes]), to_items(x), x.shape[0] * x.shape[1], pause_in=pause_in
+    )
+    counts, _ = from_items(out, (*x.shape[:2], N))
+    golden = run_golden(qnet, x).spikes["layer"]
+    assert golden.any()
+    np.testing.assert_array_equal(counts, golden)
+
+
+def lively(seed: int, kind: dict[str, Any]) -> tuple[QNetwork, np.ndarray]:
+    """The first network from a seed on in which half of the neurons spike."""
+    while True:
+        qnet, x = network(seed, kind)
+        if run_golden(qnet, x).spikes["layer"].any(axis=(0, 1)).sum() > N // 2:
+            return qnet, x
+        seed += 12  # keeps what depends on the seed's remainders
+
+
+@pytest.mark.parametrize("lanes", [4, 2], ids=["registers", "memories"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
+def test_every_kind(kind: dict[str, Any], lanes: int) -> None:
+    """13 neurons on 4 lanes turn in rings, on 2 in memories; the last group is not full."""
+    qnet, x = lively(2 * KINDS.index(kind) + (lanes == 2), kind)
+    check(qnet, lanes, x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1020))
+@pytest.mark.parametrize("lanes", [13, 7, 4, 3, 2, 1])
+def test_every_kind_often(seed: int, lanes: int) -> None:
+    for k, kind in enumerate(KINDS[seed % 3 :: 3]):
+        qnet, x = lively(seed * 97 + k, kind)
+        check(qnet, lanes, x)
+
+
+@pytest.mark.parametrize("lanes", [13, 4, 2, 1])
+@pytest.mark.parametrize("pause", [0.0, 0.6])
+def test_lanes_beyond_the_population_stay_silent(lanes: int, pause: float) -> None:
+    """Every neuron spikes in every step, and so would what pads the last group."""
+    qnet, x = network(4, {"reset": "zero"})
+    neuron = NeuronParams(
+        n=N, fraction_bits=1, membrane_width=10, saturate=True, bias=(200,), reset="zero"
+    )
+    layer = qnet.layers[0]
+    loud = QLayer(
+        name="layer", weights=layer.weights, synapse=layer.synapse, neuron=neuron, scale=np.ones(1)
+    )
+    qnet = QNetwork(
+        name="loud", input_name="in", input_shape=(N_IN,), output_name="out", layers=(loud,)
+    )
+    assert run_golden(qnet, x).spikes["layer"].all()
+    check(qnet, lanes, x, pause)
