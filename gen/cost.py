@@ -15,7 +15,7 @@ import numpy as np
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.params import CoreParams, LayerParams
 from spikefab.hdl.queue import Queue
-from spikefab.hdl.serialise import CHUNK, queue_depth
+from spikefab.hdl.serialise import CHUNK, SpikeSerialiser, queue_depth
 from spikefab.hdl.timing import NeuronTiming
 
 __all__ = ["Cycles", "predict_cycles"]
@@ -77,6 +77,8 @@ class _LayerClock:
         self.spacing = timing.spacing
         # From a token's acceptance to its first group at the queue's input.
         self.done = AccumulateEngine.LATENCY + timing.output
+        if params.neuron.spiking:
+            self.done += SpikeSerialiser.latency(params.lanes)
         self.queue = Queue.latency(queue_depth(params.groups))
         self.split = params.lanes > CHUNK
         self.engine_free = 0  # first cycle in which the engine takes an item

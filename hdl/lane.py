@@ -91,6 +91,12 @@ class NeuronLane:
         """Compare and reset: (membrane, count); the membrane at stage `timing.store` less its
         clamp, the count at stage `timing.spike`."""
         p, timing = self.params, self.timing
+        if timing.by_difference:
+            difference = self.register(u - self.constant("threshold", timing.update), "u_less")
+            reached = ~difference[-1]
+            spike = reached if p.compare == "ge" else reached & (difference != 0)
+            kept = Mux(spike, difference, self.register(u, "u_kept"))
+            return kept, self.register(spike, "count")
         subtracts = p.reset == "subtract"
         known, rest = u, u
         count: Value = Const(0, 0)
@@ -105,7 +111,7 @@ class NeuronLane:
         if p.reset_time == "same":
             if subtracts:
                 return rest, count
-            value = self.constant("v_reset", timing.spike) if p.reset == "value" else Const(0)
+            value = self.constant("v_reset", timing.decided) if p.reset == "value" else Const(0)
             return Mux(count.any(), value, known), count
         if not p.reset_correction:
             return u, count

@@ -72,8 +72,10 @@ class _Groups(wiring.Component):
 class SpikeSerialiser(wiring.Component):
     """Puts out an event for every spike, and the end-of-step token behind them.
 
-    A pass's spikes leave in the order of their addresses, one a cycle while the consumer takes
-    them; a group without spikes takes no time. A neuron that spikes k times in a step is k events.
+    Wide groups are looked through in chunks of `CHUNK` lanes: a register finds the chunks that hold
+    spikes, and only these are visited. A pass's spikes leave in the order of their addresses, one
+    a cycle while the consumer takes them; a group without spikes takes no time. A neuron that
+    spikes k times in a step is k events.
 
     Members
     -------
@@ -99,6 +101,11 @@ class SpikeSerialiser(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency(lanes: int) -> int:
+        """Cycles from a group's arrival to the queue."""
+        return 1 if lanes > CHUNK else 0
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self.params
@@ -107,6 +114,7 @@ class SpikeSerialiser(wiring.Component):
         entry = data.StructLayout(
             {
                 "counts": p.lanes * bits,
+                "filled": self.n_chunks,
                 "base": address_width,
                 "end": 1,
                 "last": 1,
@@ -118,17 +126,27 @@ class SpikeSerialiser(wiring.Component):
 
         # Only groups that have something to say are queued.
         base = Signal(address_width)
+        arrived = Signal()
+        group: Any = Signal(entry)
         counts = Value.cast(self.i.payload["values"])
-        m.d.comb += [
-            queue.i.valid.eq(self.i.valid & (counts.any() | self.i.payload.end)),
-            queue.i.payload.counts.eq(counts),
-            queue.i.payload.base.eq(base),
-            queue.i.payload.end.eq(self.i.payload.end),
-            queue.i.payload.last.eq(self.i.payload.last),
+        width = CHUNK * bits
+        chunks = [counts[k * width : (k + 1) * width] for k in range(self.n_chunks)]
+        domain = m.d.sync if self.latency(p.lanes) else m.d.comb
+        domain += [
+            arrived.eq(self.i.valid),
+            group.counts.eq(counts),
+            group.filled.eq(Cat(chunk.any() for chunk in chunks)),
+            group.base.eq(base),
+            group.end.eq(self.i.payload.end),
+            group.last.eq(self.i.payload.last),
         ]
         with m.If(self.i.valid):
             m.d.sync += base.eq(Mux(self.i.payload.end, 0, base + p.lanes))
-        skipped = self.i.valid & ~queue.i.valid
+        m.d.comb += [
+            queue.i.valid.eq(arrived & (group.filled.any() | group.end)),
+            queue.i.payload.eq(group),
+        ]
+        skipped = arrived & ~queue.i.valid
         left = queue.o.valid & queue.o.ready
         m.d.comb += groups.back.eq(skipped + left)
 
@@ -173,11 +191,10 @@ class SpikeSerialiser(wiring.Component):
             entries.ready.eq(advance),
         ]
         with m.If(advance):
-            incoming = entries.payload.counts
             m.d.sync += [
                 valid.eq(entries.valid),
                 held.eq(entries.payload),
-                pending.eq(Cat(incoming[k * width : (k + 1) * width].any() for k in range(n))),
+                pending.eq(entries.payload.filled),
             ]
         with m.Elif(chunk.ready):
             m.d.sync += pending.eq(rest)

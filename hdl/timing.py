@@ -69,9 +69,21 @@ class NeuronTiming:
         return self.product + self.late_subtract + 1
 
     @property
-    def spike(self) -> int:
-        """The spike counts: one stage a bit."""
+    def by_difference(self) -> bool:
+        """The spike is read off the membrane less the threshold, which is the next membrane: one
+        carry chain where comparison and subtraction would take two."""
+        n = self.neuron
+        return (n.spiking, n.reset, n.reset_time, n.count_width) == (True, "subtract", "same", 1)
+
+    @property
+    def decided(self) -> int:
+        """The spike counts can act on the membrane: one stage a bit."""
         return self.update + (self.neuron.count_width if self.neuron.spiking else 0)
+
+    @property
+    def spike(self) -> int:
+        """The spike counts are in a register."""
+        return self.decided + self.by_difference
 
     @property
     def clamped(self) -> bool:
@@ -82,7 +94,7 @@ class NeuronTiming:
         """The membrane goes back to its store."""
         n = self.neuron
         resets_now = n.spiking and (n.reset_time == "same" or n.reset_correction)
-        return (self.spike if resets_now else self.update) + self.clamped
+        return (self.decided if resets_now else self.update) + self.clamped
 
     @property
     def kept(self) -> int:

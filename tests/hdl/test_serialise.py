@@ -222,7 +222,7 @@ def test_a_silent_pass_is_its_token(n: int, lanes: int) -> None:
     params = layer(n, lanes)
     run = drive(params, [([0] * n, False), ([0] * n, True)])
     assert run.out == [(1, 0, 0, 0), (1, 1, 0, 0)]
-    latency = 1 + (2 if queue_depth(params.groups) > 4 else 1) + (lanes > CHUNK) + 1
+    latency = 1 + (2 if queue_depth(params.groups) > 4 else 1) + 2 * (lanes > CHUNK) + 1
     assert run.times[0] - run.starts[0] == params.groups - 1 + latency
 
 
