@@ -64,6 +64,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     target = find_target(options.board or options.device, "board" if options.board else "device")
     if target.board is None and options.baud is not None:
         raise InputError("--baud: a bare part has no UART; use --board")
+    if options.baud is not None and options.baud < 1:
+        raise InputError(f"--baud {options.baud}: must be 1 or more")
     if options.clock is not None and not 0 < options.clock < math.inf:
         raise InputError(f"--clock {options.clock:g}: must be a number of MHz above 0")
     lanes = parse_lanes(options.lanes)

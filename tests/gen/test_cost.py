@@ -81,13 +81,13 @@ def test_every_cycle_of_many_wide_layers(seed: int) -> None:
     check(*draw(seed))
 
 
-@pytest.mark.parametrize("steps", [1, 6])
+@pytest.mark.parametrize("steps", [1, 4])
 def test_a_crowded_queue(steps: int) -> None:
     """Every neuron spikes in every step into a layer of one lane: room is what is short."""
     qnet = make_network([3, 40, 9], threshold=(1,), bias=(200,), reset="zero")
     x = np.zeros((3, steps, 3), np.uint8)
     x[1] = 1
-    for lanes in ([40, 1], [20, 1], [14, 3], [5, 2]):
+    for lanes in ([40, 1], [20, 3], [5, 2]):
         check(qnet, lanes, x)
 
 

@@ -93,7 +93,7 @@ def damage(path: Path, kind: str) -> None:
             meta = json.loads(str(values["meta"]))
             meta["layers"][0]["neuron"]["membrane_width"] = 99
             values["meta"] = np.array(json.dumps(meta))
-        np.savez(path, **values)  # type: ignore[arg-type]
+        np.savez(path, **values)
 
 
 @pytest.mark.parametrize(
