@@ -146,16 +146,16 @@ def _table(data: ReportData, report: dict[str, object], output: Output) -> None:
     def percent(value: float) -> str:
         return f"{value:.2%}"
 
-    add(f"accuracy in float, {figures.samples} held-out images", figures.accuracy_float, percent)
-    add(f"accuracy in {WEIGHT_BITS}-bit integers", figures.accuracy_integer, percent)
-    add(f"accuracy on the virtual board, {figures.samples_board} images", figures.accuracy_board,
-        percent)  # fmt: skip
+    images = figures.samples
+    add(f"accuracy, float, {images} images", figures.accuracy_float, percent)
+    add(f"accuracy, {WEIGHT_BITS}-bit integers", figures.accuracy_integer, percent)
+    add(f"accuracy, board, {figures.samples_board} images", figures.accuracy_board, percent)
     add("input spikes an image", figures.input_spikes, lambda v: f"{v:.1f}")
     add("neuron spikes an image", figures.layer_spikes, lambda v: f"{v:.1f}")
     fmax = figures.fmax_mhz
     for name, cycles in (
-        ("latency, counted in simulation", figures.cycles_measured),
-        ("back to back", figures.interval_cycles),
+        ("an image alone", figures.cycles_measured),
+        ("images back to back", figures.interval_cycles),
     ):
         if cycles is not None and fmax:
             rows.append((name, f"{cycles:,.1f} cycles, {cycles / fmax:.2f} µs at Fmax"))
