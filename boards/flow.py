@@ -106,9 +106,8 @@ def build(
                 shutil.copy(constraints, work)
             start = time.monotonic()
             if progress:
-                progress(
-                    f"place and route: {target.name}, seeds 1 to {seeds} on {os.cpu_count()} cores"
-                )
+                which = f"seeds 1 to {seeds}" if seeds > 1 else "seed 1"
+                progress(f"place and route: {target.name}, {which} on {os.cpu_count()} cores")
             placements = place_all(
                 target, range(1, seeds + 1), netlist="netlist.json",
                 constraints=constraints.name if constraints else None,

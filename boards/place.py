@@ -37,6 +37,10 @@ class Placement:
     """Name of the routed configuration in the work folder."""
 
 
+_PATIENCE_SECONDS = 30.0
+"""How often a run that takes long says that it is alive."""
+
+
 def place_all(
     target: Target,
     seeds: Sequence[int],
@@ -111,7 +115,7 @@ def _place(
             command, cwd=work, stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
         try:
-            usage = _watch(process, log, target, stop)
+            usage = _watch(process, log, target, stop, seed, progress)
         finally:
             process.kill()
             process.wait()
@@ -141,11 +145,20 @@ def _place(
 
 
 def _watch(
-    process: subprocess.Popen[bytes], log: Path, target: Target, stop: threading.Event
+    process: subprocess.Popen[bytes],
+    log: Path,
+    target: Target,
+    stop: threading.Event,
+    seed: int,
+    progress: Progress | None,
 ) -> Usage | None:
     """Waits for the tool, but not for one that tries to place what can't fit."""
     usage = None
+    start = said = time.monotonic()
     while process.poll() is None and not stop.is_set():
+        if progress and time.monotonic() - said >= _PATIENCE_SECONDS:
+            said = time.monotonic()
+            progress(f"seed {seed}: at it for {said - start:.0f} s")
         try:
             process.wait(0.2)
         except subprocess.TimeoutExpired:

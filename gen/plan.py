@@ -24,8 +24,8 @@ DEFAULT_RATE = 0.1
 MAX_AUTO_LANES = 128
 """Most lanes that `auto` gives a layer; ask for more by number."""
 
-FILL = 0.6
-"""Share of the logic that `auto` fills: room for the link, and for the placer to meet timing."""
+FILL = {"ecp5": 0.6, "ice40": 0.85}
+"""Share of the logic that `auto` fills: room for the placer to meet timing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +134,8 @@ def _choose(
             return layers, reasons
         cost = estimate_layer(wider, budget.family)
         total = sum((c for k, c in enumerate(costs) if k != slowest), cost)
-        limit = replace(budget, lut=int(budget.lut * FILL), ff=int(budget.ff * FILL))
+        fill = FILL[budget.family]
+        limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
         tight = limit.exceeded(total)
         if tight:
             reasons[slowest] = f"the slowest layer; more lanes would take too much {tight}"

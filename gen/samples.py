@@ -35,7 +35,11 @@ def load_samples(
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{path}: not a readable .npz file ({error})") from None
+        why = "" if "allow_pickle" in str(error) else f" ({error})"
+        raise InputError(
+            f"{path}: not a readable .npz file{why}; save it with "
+            "numpy.savez(file, x=events, y=labels)"
+        ) from None
     x = check_counts(x, input_shape, input_max, steps, where=str(path))
     if y is not None and y.shape != (len(x),):
         raise InputError(

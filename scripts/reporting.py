@@ -88,7 +88,11 @@ def make_report(
             title=f"sample {shown}{label}",
             rows=[
                 (qnet.input_name, x[shown].reshape(x.shape[1], -1)),
-                *((name, spikes[0]) for name, spikes in one_golden.spikes.items()),
+                *(
+                    (layer.name, one_golden.spikes[layer.name][0])
+                    for layer in qnet.layers
+                    if layer.neuron.spiking
+                ),
             ],
         ),
         traces=_traces(qnet, one_golden, one_reference),
@@ -103,6 +107,11 @@ def make_report(
         differences=[_difference(layer.name, reference, golden) for layer in qnet.layers],
         notes=[
             *network.notes,
+            *(
+                []
+                if calibration
+                else ["Other weight widths in the curve are rounded without calibration samples."]
+            ),
             f"Cycles predicted on {manifest['predicted']['basis']}; measured by simulation of the "
             "design's Verilog.",
             "Not measured on silicon: the board is the design's whole top in a simulator."
@@ -180,13 +189,15 @@ def _traces(qnet: QNetwork, golden: GoldenResult, reference: ReferenceResult) ->
     layers = [qnet.layers[0], qnet.layers[-1]] if len(qnet.layers) > 1 else [qnet.layers[0]]
     for layer in layers:
         activity = golden.spikes[layer.name][0].sum(axis=0)
+        if not layer.neuron.spiking:
+            activity = golden.mem[layer.name][0, -1]
         lsb = np.broadcast_to(layer.scale / 2.0**layer.neuron.fraction_bits, layer.neuron.n)
         threshold = np.broadcast_to(np.array(layer.neuron.threshold), layer.neuron.n)
         for n in np.argsort(-activity, kind="stable")[: TRACES // len(layers)]:
             traces.append(
                 Trace(
                     name=f"{layer.name}, neuron {n}",
-                    threshold=float(threshold[n] * lsb[n]),
+                    threshold=float(threshold[n] * lsb[n]) if layer.neuron.spiking else None,
                     integer=golden.mem[layer.name][0, :, n] * lsb[n],
                     reference=reference.mem[layer.name][0, :, n],
                     spikes=golden.spikes[layer.name][0, :, n],
@@ -221,8 +232,16 @@ def _sweep(
 ) -> BitSweep:
     assert samples.y is not None
     calibration = calibration or replace(samples, given=False)
+    widths = {layer.synapse.weight_width for layer in qnet.layers}
+    chosen = widths.pop() if len(widths) == 1 and not qnet.layers[0].ternary else None
     accuracy = []
     for bits in SWEEP:
+        if bits == chosen:
+            # The design as it is, whatever it was calibrated on.
+            mine = run_golden(qnet, samples.x)
+            answers = _classes(qnet, mine.spikes, mine.mem)
+            accuracy.append(float((answers == samples.y).mean()))
+            continue
         options = QuantiseOptions(
             weight_bits=bits, input_max=qnet.input_max, steps=samples.x.shape[1]
         )
@@ -231,12 +250,11 @@ def _sweep(
         answers = _classes(candidate, result.spikes, result.mem)
         accuracy.append(float((answers == samples.y).mean()))
     exact = _classes(qnet, reference.spikes, reference.mem) == samples.y
-    chosen = {layer.synapse.weight_width for layer in qnet.layers}
     return BitSweep(
         bits=SWEEP,
         accuracy=accuracy,
         accuracy_float=float(exact.mean()),
-        chosen=chosen.pop() if len(chosen) == 1 else None,
+        chosen=chosen,
     )
 
 

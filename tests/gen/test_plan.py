@@ -74,12 +74,13 @@ def check_auto(qnet: QNetwork, budget: Budget, rates: list[float] | None = None)
         (estimate_layer(layer, budget.family) for layer in plan.core.layers), Resources()
     )
     narrowest = make_plan(qnet, budget, lanes=1)
+    fill = FILL[budget.family]
     fits = not replace(
-        budget, lut=int(FILL * budget.lut), ff=int(FILL * budget.ff)
+        budget, lut=int(fill * budget.lut), ff=int(fill * budget.ff)
     ).exceeded(narrowest.resources)  # fmt: skip
     if fits:
-        assert plan.resources.lut <= FILL * budget.lut
-        assert plan.resources.ff <= FILL * budget.ff
+        assert plan.resources.cells(budget.family) <= fill * budget.lut
+        assert plan.resources.ff <= fill * budget.ff
         assert plan.resources.ram <= budget.ram
     for layer, reason in zip(plan.core.layers, plan.reasons, strict=True):
         assert layer.lanes <= MAX_AUTO_LANES

@@ -98,7 +98,7 @@ def test_refused_files(tmp_path: Path) -> None:
     for name, content in files.items():
         (tmp_path / f"{name}.npz").write_bytes(content)
     for name in [*files, "objects", "folder"]:
-        with pytest.raises(InputError, match=rf"{name}\.npz: not a readable \.npz file \("):
+        with pytest.raises(InputError, match=rf"{name}\.npz: not a readable \.npz file"):
             load_samples(tmp_path / f"{name}.npz", (4,), 1)
     with pytest.raises(InputError, match=r"bare\.npy: no array 'x' \(found one bare array\)"):
         load_samples(tmp_path / "bare.npy", (4,), 1)

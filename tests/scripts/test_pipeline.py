@@ -27,6 +27,7 @@ from spikefab.scripts.pipeline import (
     prepare,
     read_samples,
     save_result,
+    shell_resources,
     target_budget,
 )
 from spikefab.sim.golden import run_golden
@@ -85,10 +86,13 @@ def test_the_data_widen_what_an_input_may_receive(network: Network) -> None:
     assert CALIBRATION_SAMPLES > 2
 
 
-def test_budgets_of_targets() -> None:
-    target = find_target("ulx3s-85f", "board")
-    budget = target_budget(target)
-    assert (budget.family, budget.lut, budget.ram) == ("ecp5", 83_640, 208)
+@pytest.mark.parametrize("name", ["ulx3s-85f", "ecp5-85f"])
+def test_budgets_of_targets(name: str) -> None:
+    """A board keeps room for its link; a bare part has none."""
+    target = find_target(name)
+    budget, link = target_budget(target), shell_resources(target)
+    assert (link.lut > 0) == (target.board is not None)
+    assert (budget.family, budget.lut, budget.ram) == ("ecp5", 83_640 - link.lut, 208 - link.ram)
 
 
 @pytest.mark.parametrize("spare", [0, 70])
