@@ -92,4 +92,5 @@ def check_counts(
             f"{where}: x holds {highest} events for one input in one step; this design takes at "
             f"most {input_max}; compile with --data, or --input-max {highest}"
         )
-    return x
+    # Counts index and repeat, which numpy does not do with uint64.
+    return x.astype(np.int64) if x.dtype == np.uint64 and highest < 2**63 else x

@@ -106,4 +106,5 @@ def check_samples(x: np.ndarray, facts: DesignFacts) -> np.ndarray:
             raise HostError(f"x[{sample}, {step}], input {address}: the count "
                             f"{x[sample, step, address]} is {value}, must be {limit_text}; "
                             f"{cure}")  # fmt: skip
-    return x
+    # Counts repeat addresses, which numpy does not do with uint64.
+    return x.astype(np.int64) if x.dtype == np.uint64 else x

@@ -25,6 +25,7 @@ def test_every_type_that_holds_counts(kind: type, tmp_path: Path) -> None:
     got, y = load_samples(save(tmp_path, x=x.astype(kind), y=[3, 4]), (2,), 1)
     np.testing.assert_array_equal(got, x)
     assert np.issubdtype(got.dtype, np.integer)
+    assert np.repeat(np.arange(4), got[0].ravel()).tolist() == [1, 2]
     assert y is not None
     assert y.tolist() == [3, 4]
 

@@ -14,6 +14,7 @@ import pytest
 from spikefab.host.check import check_samples, read_manifest
 from spikefab.host.driver import Board
 from spikefab.host.errors import HostError
+from spikefab.host.protocol import Words
 
 MANIFEST: dict[str, Any] = {
     "format": 1,
@@ -24,6 +25,14 @@ MANIFEST: dict[str, Any] = {
     "output": {"name": "out", "size": 4, "kind": "spikes", "payload_width": 0},
     "steps": 10,
 }
+
+
+def test_unsigned_counts_of_64_bits_can_be_sent() -> None:
+    x = np.array([[[0, 1, 1, 0, 0, 1]]], np.uint64)
+    facts = read_manifest(MANIFEST)
+    assert Words(facts.n_inputs).encode(check_samples(x, facts)[0]) == Words(facts.n_inputs).encode(
+        x[0].astype(int)
+    )
 
 
 def test_reads_manifest_from_anywhere(tmp_path: Path) -> None:
