@@ -168,11 +168,17 @@ def run_yosys(
             text=True,
         )
         assert process.stderr is not None
-        for line in process.stderr:
-            output.write(line)
-            if "might take a while" in line and progress is not None:
-                progress("first call of Yosys: compiling it, about a minute, once")
-        process.wait()
+        try:
+            for line in process.stderr:
+                output.write(line)
+                if "might take a while" in line and progress is not None:
+                    progress("first call of Yosys: compiling it, about a minute, once")
+            process.wait()
+        finally:
+            # An interrupt that only this process gets must not leave Yosys behind.
+            process.kill()
+            process.wait()
+            process.stderr.close()
     if process.returncode:
         text = (folder / log).read_text()
         errors = [line for line in text.splitlines() if "ERROR" in line] or text.splitlines()[-1:]

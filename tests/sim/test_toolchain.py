@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import subprocess
+import threading
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -225,3 +229,33 @@ def test_cache_falls_back_where_home_cannot_be_written(
     blocked.write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     assert toolchain._cache().parent != blocked
+
+
+def test_an_interrupt_ends_yosys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Interrupted(subprocess.Popen[str]):
+        def __init__(self, command: list[str], **options: Any):
+            # A program that goes on, as a long synthesis does.
+            endless = "import sys, time; print('busy', file=sys.stderr, flush=True); time.sleep(60)"
+            super().__init__([command[0], "-c", endless], **options)
+            started.append(self)
+
+    monkeypatch.setattr("spikefab.sim.toolchain.subprocess.Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _interrupt_while(lambda: run_yosys("stat\n", tmp_path), started)
+    assert started[0].poll() is not None
+
+
+def _interrupt_while(work: Any, started: list[Any]) -> None:
+    """Calls `work` and sends this process the signal of Ctrl-C once a program has started."""
+
+    def send() -> None:
+        while not started:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    work()
