@@ -140,6 +140,8 @@ def simulate_rtl(
         payload_width=0 if last.neuron.spiking else last.neuron.membrane_width,
     )
     monitors = _monitors(design, record) if record else []
+    if fst is not None:
+        _check_writable(fst)
     folder = design.build / "simulate" / engine
     if engine == "gates":
         if record:
@@ -188,6 +190,22 @@ def simulate_rtl(
         seed=seed,
         hang=hang,
     )
+
+
+def _check_writable(fst: Path) -> None:
+    """Verilator's writer says nothing where it cannot write."""
+    try:
+        fst.parent.mkdir(parents=True, exist_ok=True)
+        new = not fst.exists()
+        with open(fst, "ab"):
+            pass
+        if new:
+            fst.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{fst}: the waveform cannot be written ({error.strerror or error}); choose another "
+            "file, or make room"
+        ) from None
 
 
 def _lanes_cost(design: Design) -> list[int]:

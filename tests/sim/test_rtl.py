@@ -189,3 +189,7 @@ def test_bad_requests(tmp_path: Path) -> None:
         simulate_rtl(design, x[:, :, :5])
     with pytest.raises(InputError, match=r"back pressure 1\.0"):
         simulate_rtl(design, x, back_pressure=1.0)
+    (tmp_path / "file").touch()
+    for waves in (tmp_path, tmp_path / "file" / "waves.fst"):
+        with pytest.raises(InputError, match="the waveform cannot be written"):
+            simulate_rtl(design, x, fst=waves)
