@@ -25,7 +25,7 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.samples import check_counts
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.gates import family_of, netlist
-from spikefab.sim.toolchain import HARNESS, Progress, build_program, cells
+from spikefab.sim.toolchain import HARNESS, Progress, build_program, cells, locked
 
 __all__ = [
     "Core",
@@ -143,36 +143,36 @@ def simulate_rtl(
     if fst is not None:
         _check_writable(fst)
     folder = design.build / "simulate" / engine
-    if engine == "gates":
-        if record:
-            raise InputError(
-                "--record: a netlist after synthesis has no membranes to record; use --engine rtl"
-            )
-        family = family_of(design)
-        sources = [
-            netlist(
-                design.verilog,
-                family,
-                folder,
-                device=str(design.manifest["target"]["device"]),
-                progress=message,
-            ),
-            *cells(family, folder),
-        ]
-    else:
-        sources = [design.verilog]
+    if engine == "gates" and record:
+        raise InputError(
+            "--record: a netlist after synthesis has no membranes to record; use --engine rtl"
+        )
     events = int(x.sum())
     busiest = max(_lanes_cost(design))
     cycles = 2 * (events * busiest + x.shape[0] * x.shape[1] * 16)
-    program = build_core(
-        core,
-        sources,
-        folder,
-        monitors=monitors,
-        fst=fst is not None,
-        optimise=("-O2" if cycles > LONG_RUN else "-Og") if engine == "gates" else "-O1",
-        progress=message,
-    )
+    with locked(folder):
+        sources = [design.verilog]
+        if engine == "gates":
+            family = family_of(design)
+            sources = [
+                netlist(
+                    design.verilog,
+                    family,
+                    folder,
+                    device=str(design.manifest["target"]["device"]),
+                    progress=message,
+                ),
+                *cells(family, folder),
+            ]
+        program = build_core(
+            core,
+            sources,
+            folder,
+            monitors=monitors,
+            fst=fst is not None,
+            optimise=("-O2" if cycles > LONG_RUN else "-Og") if engine == "gates" else "-O1",
+            progress=message,
+        )
     hang = 10_000 + 4 * sum(
         layer.synapse.n_in * (qnet.input_max if k == 0 else qnet.layers[k - 1].neuron.max_count)
         * layer.neuron.n + layer.neuron.n * (1 + layer.neuron.max_count)

@@ -7,6 +7,7 @@ expects the compiler of the machine that built it, and takes no folder with a sp
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -16,8 +17,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +34,7 @@ __all__ = [
     "find_compiler",
     "find_verilator",
     "find_yosys",
+    "locked",
     "run_yosys",
     "yosys_share",
 ]
@@ -229,6 +232,15 @@ def modules(text: str) -> list[str]:
     """Names of the modules that a Verilog text declares."""
     text = re.sub(r"//[^\n]*", "", text)
     return [name.lstrip("\\") for name in re.findall(r"\bmodule\s+(\\\S+|\w+)", text)]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time builds in `folder`, which is made; the others wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def build_program(

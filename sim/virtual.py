@@ -15,7 +15,7 @@ from types import TracebackType
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.sim.gates import family_of
-from spikefab.sim.toolchain import HARNESS, Progress, build_program, cells
+from spikefab.sim.toolchain import HARNESS, Progress, build_program, cells, locked
 
 __all__ = ["VirtualBoard"]
 
@@ -67,21 +67,21 @@ class VirtualBoard:
     def build(self) -> Path:
         """Compiles the board's program; gives its path."""
         folder = self.design.build / "virtual"
-        folder.mkdir(parents=True, exist_ok=True)
-        bench = folder / "board.sv"
-        text = _bench(self.design.manifest["pins"])
-        if not bench.is_file() or bench.read_text() != text:
-            bench.write_text(text)
-        return build_program(
-            "board" + ("_fst" if self.fst else ""),
-            sources=[bench, self.design.verilog, *cells(family_of(self.design), folder)],
-            top="spikefab_board",
-            main=HARNESS / "board.cpp",
-            folder=folder,
-            fst=self.fst is not None,
-            optimise="-O2",
-            progress=self.message,
-        )
+        with locked(folder):
+            bench = folder / "board.sv"
+            text = _bench(self.design.manifest["pins"])
+            if not bench.is_file() or bench.read_text() != text:
+                bench.write_text(text)
+            return build_program(
+                "board" + ("_fst" if self.fst else ""),
+                sources=[bench, self.design.verilog, *cells(family_of(self.design), folder)],
+                top="spikefab_board",
+                main=HARNESS / "board.cpp",
+                folder=folder,
+                fst=self.fst is not None,
+                optimise="-O2",
+                progress=self.message,
+            )
 
     def start(self) -> VirtualBoard:
         """Builds and starts the board; `port` is there when this returns."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,20 @@ def test_design_equals_the_golden_model(integrator: bool, tmp_path: Path) -> Non
     assert seen == sorted(seen)
     assert seen[-1] == 100
     assert waves.stat().st_size > 1000
+
+
+def test_two_simulations_of_one_design_at_once(tmp_path: Path) -> None:
+    network = make_network([6, 3])
+    design = make_design(network, tmp_path / "design", "ecp5-25f", 1)
+    x = make_samples(network, 2, 3)
+    golden = run_golden(network, x).spikes[network.layers[-1].name]
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [
+            pool.submit(simulate_rtl, design, x, record=record)
+            for record in ([], ["population0"], [])
+        ]
+        for job in jobs:
+            assert np.array_equal(job.result().spikes, golden)
 
 
 def test_bad_requests(tmp_path: Path) -> None:
