@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from types import ModuleType
 
@@ -87,12 +90,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, from `timeout` or a job's end: to be cleaned up after like Ctrl-C."""
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Has SIGTERM unwind the program, so that no tool and no half-written folder stays behind."""
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
     options = _parser().parse_args(arguments)
     output = Output(as_json=options.json)
     try:
-        status: int = COMMANDS[options.command].run(options, output)
+        with _orderly_end():
+            status: int = COMMANDS[options.command].run(options, output)
         return status
     except InputError as error:
         problems = error.problems
@@ -101,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SimulationError as error:
         output.err.print(f"spikefab {options.command}: {error}", style="red", markup=False)
         return 1
+    except _Terminated:
+        return 143
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -10,6 +10,7 @@ import pty
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -585,6 +586,10 @@ def test_an_interrupt(
         patch.setattr("spikefab.scripts.cmd_simulate.run_golden", interrupt)
         ran = spikefab("simulate", device, "--data", data, "-o", tmp_path / "o.npz")
         assert ran.status == 130
+        patch.setattr(
+            "spikefab.gen.emit.write_testbench", lambda *_: signal.raise_signal(signal.SIGTERM)
+        )
+        assert spikefab("compile", net, "--device", "ecp5-25f", "-o", device).status == 143
     assert {p: p.read_bytes() for p in device.rglob("*") if p.is_file()} == before
     assert listing(tmp_path) == {"device", *(f"device/{name}" for name in listing(device))}
 
