@@ -193,9 +193,12 @@ def _lif_gain(
     if dialect.norm_input:
         gain = gain * (1.0 - decay)
     if np.any(gain == 0):
+        by_r = dialect.input_gain == "r*dt/tau" and np.any(p["r"] == 0)
+        what = f"r = {_show(p['r'])}" if by_r else f"tau = {_show(p['tau'])} s"
+        cure = "set r" if by_r else "use an IF node"
         problems.append(
-            f"{where}: tau = {_show(p['tau'])} s leaves an input gain of 0 in dialect {dialect}; "
-            "use an IF node, or input_gain=one"
+            f"{where}: {what} leaves an input gain of 0 in dialect {dialect}; {cure}, or "
+            "input_gain=one"
         )
     return gain
 

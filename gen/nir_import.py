@@ -128,6 +128,8 @@ def _build(
 def _array(name: str, node: Node, key: str, problems: list[str]) -> np.ndarray | None:
     where = f"node {name!r} ({node.kind})"
     try:
+        if np.iscomplexobj(node.values[key]):
+            raise TypeError("complex numbers")
         value = np.asarray(node.values[key], dtype=np.float64)
     except KeyError:
         problems.append(f"{where}: has no {key}; export the graph again")

@@ -292,6 +292,8 @@ def _with(**changes: Any) -> nir.NIRGraph:
         (_with(fc1=nir.Affine(np.ones((4, 3)), np.ones(3))), "node 'fc1' (Affine): bias has shape "
          "(3,); it must be (4,)"),
         (_with(fc1=nir.Linear(np.ones((2, 4, 3)))), "node 'fc1' (Linear): weight has shape (2, 4,"),
+        (_with(fc1=nir.Linear(np.ones((4, 3), complex))), "node 'fc1' (Linear): weight does"),
+        (_with(lif_1=_lif(4, r=0)), "node 'lif.1' (LIF): r = 0 leaves an input gain of 0"),
         (_with(lif_1=_lif(5)), "node 'lif.1' (LIF): tau has shape (5,); it must be (4,)"),
         (_with(lif_1=_lif(4, tau=0)), "node 'lif.1' (LIF): tau = 0: must be > 0"),
         (_with(lif_1=_lif(4, tau=-1)), "node 'lif.1' (LIF): tau = -1: must be > 0"),
