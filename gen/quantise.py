@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -168,7 +169,9 @@ class _LayerJob:
             ternary=self.bits == "ternary",
             bound=fitted.bound,
         )
-        return layer, self._report(grid, fitted.params, fitted.bound, fit), fitted.needs_steps
+        report = self._report(grid, fitted.params, fitted.bound, fit)
+        report = replace(report, bound_steps=self.steps if fitted.needs_steps else None)
+        return layer, report, fitted.needs_steps
 
     def _grid(self) -> Grid:
         name, w = self.population.name, self.effective

@@ -37,11 +37,15 @@ class LayerReport:
     bound: tuple[int, int] | None
     """Membranes that can occur, in membrane LSBs; None: clamped."""
     notes: tuple[str, ...] = ()
+    bound_steps: int | None = None
+    """Steps a sample that the bound holds for; None: any number."""
 
     def __str__(self) -> str:
         bits = self.weight_bits if self.weight_bits == "ternary" else f"{self.weight_bits}-bit"
         cost = "exact" if self.weight_exact else f"off by {100 * self.weight_error:.2g} %"
         room = "clamped" if self.bound is None else f"bound {self.bound[0]} to {self.bound[1]}"
+        if self.bound_steps is not None:
+            room += f" in {self.bound_steps} steps"
         return (
             f"{self.name}: {bits} weights, {cost}, scale {self.scale:.6g}"
             f"{' a channel' if self.per_channel else ''}; leak {self.leak_ratio[1]:.6g} for "

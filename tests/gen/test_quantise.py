@@ -222,8 +222,9 @@ def test_membranes_are_as_wide_as_the_bound_and_hold_for_ever_with_a_leak() -> N
     weights = [rng.normal(size=(8, 9))]
     leaky = quantise(make_network(weights, decay=0.75), QuantiseOptions(steps=10))
     assert leaky.steps is None
-    kept = quantise(make_network(weights), QuantiseOptions(steps=10))
+    kept, report = quantise_with_report(make_network(weights), QuantiseOptions(steps=10))
     assert kept.steps == 10
+    assert report.lines()[0].endswith(" in 10 steps")
     longer = quantise(make_network(weights), QuantiseOptions(steps=1000))
     assert longer.layers[0].neuron.membrane_width > kept.layers[0].neuron.membrane_width
     for qnet in (leaky, kept, longer):
