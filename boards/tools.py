@@ -94,7 +94,7 @@ def run_tool(name: str, arguments: list[str], *, cwd: Path, log: Path) -> None:
         check=False,
     )
     if not log.is_file():
-        log.write_text(result.stdout)
+        log.write_text(result.stdout, encoding="utf-8")
     if result.returncode:
         raise InputError(f"{name} failed; the end of its output:\n{tail(result.stdout)}")
 

@@ -15,6 +15,8 @@ __all__ = ["ChainBuilder", "spread"]
 
 Shape = tuple[int, ...]
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 
 def spread(value: np.ndarray, shape: Shape) -> np.ndarray | None:
     """`value` as float64 (n,), n the elements of `shape`: one for all, or one each in C order.
@@ -85,6 +87,11 @@ class ChainBuilder:
                 self._problems.append(
                     f"{where}: {key} holds {bad} NaN or infinite of {value.size} values; every "
                     "value must be finite"
+                )
+            elif value is not None and np.any(np.abs(value) > FLOAT32_MAX):
+                self._problems.append(
+                    f"{where}: {key} holds {np.max(np.abs(value)):g}; frameworks compute in "
+                    f"float32, which ends at {FLOAT32_MAX:.3g}"
                 )
 
     def linear(self, name: str, weight: np.ndarray, bias: np.ndarray | None) -> None:

@@ -38,7 +38,7 @@ class Design:
             raise InputError(f"{path}: not a design directory (no manifest.json); make one with "
                              f"`spikefab compile NET --board B -o {path}`")  # fmt: skip
         try:
-            manifest = json.loads(file.read_text())
+            manifest = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{file}: damaged ({error}); compile the design again") from None
         found = manifest.get("format") if isinstance(manifest, dict) else None

@@ -13,6 +13,8 @@ from spikefab.gen.network import Neuron
 
 __all__ = ["NEURON_PARAMETERS", "Kind", "dialect_problems", "discretise"]
 
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)
+
 Kind = Literal["IF", "LIF", "LI"]
 
 NEURON_PARAMETERS: dict[Kind, tuple[str, ...]] = {
@@ -148,6 +150,11 @@ def _check_ranges(where: str, kind: Kind, p: dict[str, np.ndarray], problems: li
     for name in ("tau", "v_threshold"):
         if name in p and np.any(p[name] <= 0):
             problems.append(f"{where}: {name} = {np.min(p[name]):g}: must be > 0")
+        elif name in p and np.any(p[name] < FLOAT32_TINY):
+            problems.append(
+                f"{where}: {name} = {np.min(p[name]):g}: frameworks compute in float32, which "
+                f"begins at {FLOAT32_TINY:.3g}"
+            )
 
 
 def _if_gain(

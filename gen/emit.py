@@ -82,14 +82,14 @@ def emit(
         with tempfile.TemporaryDirectory(prefix=f".{real.name}-", dir=real.parent) as folder:
             new = Path(folder) / "design"
             new.mkdir()
-            (new / "design.v").write_text(text)
-            (new / "manifest.json").write_text(written + "\n")
-            (new / "README.md").write_text(design_readme(manifest))
+            (new / "design.v").write_text(text, encoding="utf-8")
+            (new / "manifest.json").write_text(written + "\n", encoding="utf-8")
+            (new / "README.md").write_text(design_readme(manifest), encoding="utf-8")
             plan.qnet.save(new / "network.npz")
             if reference is not None:
                 save_network(reference, new / "reference.npz")
             if shell is not None:
-                (new / shell.constraints_name).write_text(shell.constraints)
+                (new / shell.constraints_name).write_text(shell.constraints, encoding="utf-8")
             _write_memories(plan, new / "memory")
             if vectors is not None:
                 write_testbench(new / "testbench", manifest, vectors.x, vectors.spikes, vectors.mem)
@@ -132,7 +132,7 @@ def _write_memories(plan: Plan, folder: Path) -> None:
         words = pack_weights(layer.weights.tolist(), params.lanes, params.synapse.weight_width)
         digits = -(-width // 4)
         lines = [f"{word:0{digits}x}" for word in words]
-        (folder / f"layer{k}_weights.hex").write_text("\n".join(lines) + "\n")
+        (folder / f"layer{k}_weights.hex").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _manifest(

@@ -28,8 +28,8 @@ def write_testbench(
     folder.mkdir()
     templates = files("spikefab.gen") / "templates"
     for name in ("run.py", "test_design.py"):
-        (folder / name).write_text((templates / name).read_text())
-    (folder / "streams.json").write_text(json.dumps(manifest["streams"]) + "\n")
+        (folder / name).write_text((templates / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "streams.json").write_text(json.dumps(manifest["streams"]) + "\n", encoding="utf-8")
     arrays = {"x": x, "spikes": spikes} | ({} if mem is None else {"mem": mem})
     with open(folder / "vectors.npz", "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

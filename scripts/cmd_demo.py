@@ -133,6 +133,7 @@ def _simulate(
             design,
             cycles_per_inference=float(result.cycles.mean()),
             interval_cycles=float(result.interval.mean()),
+            basis=f"{len(x)} simulated samples of {x.shape[1]} steps",
         )
     return result
 

@@ -59,6 +59,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     hardware = options.engine in ("rtl", "gates")
     if options.fst and not hardware:
         raise InputError(f"--fst: engine {options.engine} has no waveform; use rtl or gates")
+    if options.stalls and not hardware:
+        raise InputError(f"--stalls: engine {options.engine} has no streams; use rtl or gates")
     if not 0 <= options.stalls < 1:
         raise InputError(f"--stalls {options.stalls}: must be 0 to below 1")
     x, y = load_samples(options.data, qnet.input_shape, qnet.input_max, qnet.steps)
@@ -102,6 +104,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 design,
                 cycles_per_inference=values["cycles_per_inference"],
                 interval_cycles=values["interval_cycles"],
+                basis=f"{len(x)} simulated samples of {x.shape[1]} steps",
             )
         output.say(
             f"{result.cycles.mean():,.1f} cycles an inference, {result.interval.mean():,.1f} back "

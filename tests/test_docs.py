@@ -166,7 +166,11 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tutorial")
     with contextlib.chdir(folder):
         run_page("docs/tutorial.md")
-    for other, name in (("net.nir", "bars.nir"), ("digits.npz", "test.npz"), ("train.npz", "test.npz")):
+    for other, name in (
+        ("net.nir", "bars.nir"),
+        ("digits.npz", "test.npz"),
+        ("train.npz", "test.npz"),
+    ):
         (folder / other).write_bytes((folder / name).read_bytes())
     return folder
 

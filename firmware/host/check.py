@@ -46,7 +46,7 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
         path = path / "manifest.json" if path.is_dir() else path
         where = str(path)
         try:
-            manifest = json.loads(path.read_text())
+            manifest = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise HostError(f"{path}: cannot be read ({error.strerror}); give a design directory "
                             f"that `spikefab compile` wrote") from None  # fmt: skip

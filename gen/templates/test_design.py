@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
 HERE = Path(__file__).resolve().parent
-STREAMS = json.loads((HERE / "streams.json").read_text())
+STREAMS = json.loads((HERE / "streams.json").read_text(encoding="utf-8"))
 VECTORS = np.load(HERE / "vectors.npz")
 
 

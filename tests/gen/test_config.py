@@ -241,3 +241,20 @@ def test_the_documented_example_runs(root: Path, tmp_path: Path) -> None:
     assert [(p.name, p.n) for _, p in network.chain()] == [("hidden", 32), ("classes", 10)]
     assert set(np.unique(network.projections[1].weight)) == {-0.5, 0.5}
     assert network.projections[1].bias[-1] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("threshold = 1e-320", "float32, which begins at"),
+        ("weights = { seed = 1, scale = 1e300 }", "float32, which ends at"),
+    ],
+)
+def test_values_that_float32_does_not_hold(line: str, words: str, tmp_path: Path) -> None:
+    weights = "" if line.startswith("weights") else "weights = { seed = 1 }\n"
+    (tmp_path / "net.toml").write_text(
+        '[network]\ndialect = "norse"\ninput = 3\n'
+        f"[[layer]]\nsize = 2\nbeta = 0.5\n{weights}{line}\n"
+    )
+    with pytest.raises(InputError, match=words):
+        load_network(tmp_path / "net.toml")
