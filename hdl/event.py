@@ -7,7 +7,7 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.utils import ceil_log2
 
-__all__ = ["EventLayout", "EventSignature", "event_stream"]
+__all__ = ["EventLayout", "event_stream"]
 
 
 class EventLayout(data.StructLayout):
@@ -41,6 +41,3 @@ class EventLayout(data.StructLayout):
 def event_stream(n_addresses: int, payload_width: int = 0) -> stream.Signature:
     """A stream whose payload is an `EventLayout`."""
     return stream.Signature(EventLayout(n_addresses, payload_width))
-
-
-EventSignature = event_stream

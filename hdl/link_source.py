@@ -7,7 +7,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikefab.hdl.event import EventSignature
+from spikefab.hdl.event import event_stream
 
 __all__ = ["EventSource", "word_bytes"]
 
@@ -56,7 +56,7 @@ class EventSource(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
-                "o": Out(EventSignature(n_inputs)),
+                "o": Out(event_stream(n_inputs)),
                 "first": Out(1),
                 "done": In(1),
                 "flush": In(1),

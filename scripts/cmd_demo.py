@@ -33,8 +33,9 @@ from spikefab.scripts.pipeline import Samples, compile_design, prepare, save_res
 from spikefab.scripts.reportdata import ReportData
 from spikefab.scripts.reporting import make_report
 from spikefab.sim.compare import first_mismatch
+from spikefab.sim.core_run import SimResult, SimulationError
 from spikefab.sim.golden import GoldenResult, run_golden
-from spikefab.sim.rtl import Engine, SimResult, SimulationError, simulate_rtl
+from spikefab.sim.rtl import Engine, simulate_rtl
 
 WEIGHT_BITS = 6
 LANES = 8

@@ -23,10 +23,11 @@ from spikefab.scripts.console import Output
 from spikefab.scripts.measured import record_measured
 from spikefab.scripts.pipeline import locate_mismatch, save_result
 from spikefab.sim.compare import first_mismatch
+from spikefab.sim.core_run import SimResult
 from spikefab.sim.fidelity import predicted_class
 from spikefab.sim.golden import run_golden
 from spikefab.sim.reference import run_reference
-from spikefab.sim.rtl import SimResult, simulate_rtl
+from spikefab.sim.rtl import simulate_rtl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ from spikefab.scripts import (
     cmd_simulate,
 )
 from spikefab.scripts.console import Output
-from spikefab.sim.rtl import SimulationError
+from spikefab.sim.core_run import SimulationError
 
 __all__ = ["main"]
 

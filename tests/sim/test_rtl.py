@@ -11,8 +11,10 @@ import pytest
 from designs import make_design, make_network, make_samples
 
 from spikefab.gen.errors import InputError
+from spikefab.sim.core_program import Core, build_core
+from spikefab.sim.core_run import SimulationError, run_core
 from spikefab.sim.golden import run_golden
-from spikefab.sim.rtl import Core, SimulationError, build_core, run_core, simulate_rtl
+from spikefab.sim.rtl import simulate_rtl
 
 ECHO = Core(n_inputs=8, n_outputs=8)
 

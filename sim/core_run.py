@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the program that simulates a core: passes over samples, items in, items and cycles out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from spikefab.gen.errors import InputError
+from spikefab.sim.compare import first_mismatch
+from spikefab.sim.core_program import Core, Monitor, address_width, monitor_words
+
+__all__ = ["SimResult", "SimulationError", "run_core"]
+
+MAGIC = 0x31307369736B7073
+
+
+class SimulationError(Exception):
+    """The simulated hardware breaks its contract: it hangs, or its passes differ."""
+
+
+@dataclass(frozen=True, eq=False)
+class SimResult:
+    """What a core puts out, and when."""
+
+    spikes: np.ndarray
+    """int16 (samples, steps, outputs); zeros for an integrator."""
+    mem: dict[str, np.ndarray] | None
+    """int64 (samples, steps, n) of the recorded populations, and always of an integrator at the
+    output, by name."""
+    cycles: np.ndarray
+    """int64 (samples,): clock cycles of a sample alone in the core, from the edge that accepts its
+    first item to the edge that accepts its last output token."""
+    interval: np.ndarray
+    """int64 (samples,): clock cycles back to back, from the edge that accepts a sample's first
+    item to the one that accepts the next sample's."""
+    hidden: dict[str, np.ndarray] = field(default_factory=dict)
+    """int16 (samples, steps, n): spikes of the recorded populations, by name."""
+
+
+def _encode(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Items of all samples in order, and where each sample starts among them."""
+    samples, steps, n = x.shape
+    rows = x.reshape(samples * steps, n)
+    ends = np.cumsum(rows.sum(axis=1, dtype=np.int64) + 1)
+    items = np.zeros(int(ends[-1]), np.uint64)
+    tokens = np.ones(samples * steps, np.uint64)
+    tokens[steps - 1 :: steps] |= np.uint64(2)
+    is_event = np.ones(len(items), bool)
+    is_event[ends - 1] = False
+    items[ends - 1] = tokens
+    row, address = np.nonzero(rows)
+    events = np.repeat(address, rows[row, address]).astype(np.uint64)
+    items[is_event] = events << np.uint64(2)
+    start = np.concatenate([[0], ends[steps - 1 :: steps]]).astype(np.uint64)
+    return items, start
+
+
+def _decode(
+    core: Core, items: np.ndarray, samples: int, steps: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Spikes (samples, steps, outputs) and, for an integrator, membranes."""
+    token = (items & np.uint64(1)).astype(bool)
+    if int(token.sum()) != samples * steps:
+        raise SimulationError(
+            f"the core put out {int(token.sum())} tokens for {samples * steps} steps"
+        )
+    width = address_width(core.n_outputs)
+    address = ((items >> np.uint64(2)) & np.uint64((1 << width) - 1)).astype(np.int64)
+    row = np.cumsum(token) - token
+    at, to = row[~token], address[~token]
+    if len(to) and int(to.max()) >= core.n_outputs:
+        where = int(np.argmax(to >= core.n_outputs))
+        raise SimulationError(
+            f"sample {at[where] // steps}, step {at[where] % steps}: an output event of neuron "
+            f"{to[where]}; there are {core.n_outputs}"
+        )
+    counts = np.zeros((samples * steps, core.n_outputs), np.int64)
+    np.add.at(counts, (at, to), 1)
+    shape = (samples, steps, core.n_outputs)
+    if not core.payload_width:
+        return counts.astype(np.int16).reshape(shape), None
+    if (counts != 1).any():
+        where, neuron = np.argwhere(counts != 1)[0]
+        raise SimulationError(
+            f"sample {where // steps}, step {where % steps}: output neuron {neuron} put out its "
+            f"membrane {counts[where, neuron]} times instead of once"
+        )
+    raw = (items[~token] >> np.uint64(2 + width)).astype(np.int64)
+    mem = np.zeros((samples * steps, core.n_outputs), np.int64)
+    mem[at, to] = _signed(raw, core.payload_width)
+    return np.zeros(shape, np.int16), mem.reshape(shape)
+
+
+def _signed(raw: np.ndarray, width: int) -> np.ndarray:
+    half = np.int64(1) << np.int64(width - 1)
+    return (raw ^ half) - half
+
+
+@dataclass(eq=False)
+class _Pass:
+    """One run of the program over some samples."""
+
+    mode: str
+    first: int
+    stop: int
+    process: subprocess.Popen[str]
+    response: Path
+    readers: list[threading.Thread]
+    errors: list[str]
+    done: int = 0
+
+
+def run_core(
+    program: Path,
+    core: Core,
+    x: np.ndarray,
+    *,
+    name: str = "output",
+    monitors: Sequence[Monitor] = (),
+    fst: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    back_pressure: float = 0.0,
+    seed: int = 0,
+    hang: int = 1_000_000,
+) -> SimResult:
+    """Runs samples (samples, steps, inputs) through a program that `build_core` made.
+
+    `name`: the output population, for messages. `hang`: clock cycles without any item moving
+    after which the core counts as stuck. The rest as in `simulate_rtl`.
+    """
+    if not 0 <= back_pressure < 1:
+        raise InputError(f"back pressure {back_pressure}: a probability, 0 to below 1")
+    samples, steps, _ = x.shape
+    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=program.parent))
+    passes: list[_Pass] = []
+    lock = threading.Lock()
+
+    def read_progress(task: _Pass) -> None:
+        assert task.process.stdout is not None
+        for line in task.process.stdout:
+            with lock:
+                task.done = int(line)
+                if progress is not None:
+                    # A sample counts when every pass has done it.
+                    share = sum(t.done for t in passes) / sum(t.stop - t.first for t in passes)
+                    progress(int(share * samples), samples)
+
+    def read_errors(task: _Pass) -> None:
+        assert task.process.stderr is not None
+        task.errors += list(task.process.stderr)
+
+    try:
+        plan = [("stream", 0, samples)]
+        if back_pressure:
+            plan.append(("pause", 0, samples))
+        # The passes alone know nothing of each other: they share the remaining processors.
+        free = max(1, (os.cpu_count() or 1) - len(plan))
+        whole = fst is not None or bool(monitors)
+        chunks = 1 if whole else max(1, min(free, samples // 8))
+        edges = [samples * i // chunks for i in range(chunks + 1)]
+        plan += [("alone", a, b) for a, b in pairwise(edges)]
+        stimuli: dict[tuple[int, int], Path] = {}
+        for _mode, a, b in plan:
+            if (a, b) not in stimuli:
+                items, start = _encode(core, x[a:b])
+                head = np.array([MAGIC, b - a, steps, int(hang / (1 - back_pressure))], np.uint64)
+                stimuli[a, b] = scratch / f"stimulus-{a}-{b}.bin"
+                stimuli[a, b].write_bytes(head.tobytes() + start.tobytes() + items.tobytes())
+        monitor_file = scratch / "monitor.bin"
+        for mode, a, b in plan:
+            response = scratch / f"{mode}-{a}.bin"
+            command = [
+                str(program), "--mode", mode, "--stimulus", str(stimuli[a, b]),
+                "--response", str(response), "--pause", str(back_pressure), "--seed", str(seed),
+            ]  # fmt: skip
+            if mode == "alone" and fst is not None:
+                fst.parent.mkdir(parents=True, exist_ok=True)
+                command += ["--fst", str(fst)]
+            if mode == "alone" and monitors:
+                command += ["--monitor", str(monitor_file)]
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            passes.append(_Pass(mode, a, b, process, response, [], []))
+        for task in passes:
+            for target in (read_progress, read_errors):
+                task.readers.append(threading.Thread(target=target, args=(task,), daemon=True))
+                task.readers[-1].start()
+        return _collect(passes, core, x.shape, name, monitors, monitor_file)
+    finally:
+        for task in passes:
+            if task.process.poll() is None:
+                task.process.kill()
+            task.process.wait()
+            for reader in task.readers:
+                reader.join()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _collect(
+    passes: Sequence[_Pass],
+    core: Core,
+    shape: tuple[int, ...],
+    name: str,
+    monitors: Sequence[Monitor],
+    monitor_file: Path,
+) -> SimResult:
+    samples, steps, _ = shape
+    values = np.zeros((samples, steps, core.n_outputs), np.int64)
+    cycles = np.zeros(samples, np.int64)
+    interval = np.zeros(samples, np.int64)
+    others: dict[str, np.ndarray] = {}
+    for task in passes:
+        code = task.process.wait()
+        for reader in task.readers:
+            reader.join()
+        if code:
+            offset = f" (sample 0 is {task.first})" if task.first else ""
+            what = "".join(task.errors).strip() or f"exit status {code}"
+            raise SimulationError(f"pass {task.mode!r}: the core {what}{offset}")
+        data = np.fromfile(task.response, np.uint64)
+        count, n_items = int(data[1]), int(data[2])
+        first = data[4 : 5 + count].astype(np.int64)
+        done = data[5 + count : 5 + 2 * count].astype(np.int64)
+        spikes, mem = _decode(core, data[5 + 2 * count :][:n_items], count, steps)
+        out = spikes if mem is None else mem
+        if task.mode == "alone":
+            values[task.first : task.stop] = out
+            cycles[task.first : task.stop] = done - first[:-1]
+        else:
+            others[task.mode] = out
+            if task.mode == "stream":
+                interval = np.diff(first)
+    for mode, out in others.items():
+        mismatch = first_mismatch(
+            {name: values},
+            {name: out},
+            labels=("alone", mode),
+            quantity="membrane" if core.payload_width else "spikes",
+        )
+        if mismatch is not None:
+            raise SimulationError(f"the core's output depends on its pace: {mismatch}")
+    recorded = _read_monitors(monitors, monitor_file, samples, steps) if monitors else {}
+    mem_out = {key: pair[0] for key, pair in recorded.items()}
+    hidden = {key: pair[1] for key, pair in recorded.items()}
+    if core.payload_width:
+        mem_out[name] = values
+        values = np.zeros_like(values)
+    return SimResult(values.astype(np.int16), mem_out or None, cycles, interval, hidden)
+
+
+def _read_monitors(
+    monitors: Sequence[Monitor], file: Path, samples: int, steps: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Membranes and spikes of each monitored population."""
+    records = np.fromfile(file, np.uint32).reshape(-1, 1 + monitor_words(monitors))
+    out = {}
+    for k, m in enumerate(monitors):
+        arrays = []
+        for source, width in ((2 * k, m.membrane_width), (2 * k + 1, m.count_width)):
+            if not width:
+                arrays.append(np.zeros((samples, steps, m.n), np.int64))
+                continue
+            words = records[records[:, 0] == source, 1:]
+            if len(words) != samples * steps * m.groups:
+                raise SimulationError(
+                    f"population {m.name!r}: {len(words)} updates of groups of neurons instead of "
+                    f"{m.groups} in each of {samples * steps} steps"
+                )
+            raw = _fields(words, m.lanes, width)
+            raw = raw.reshape(samples * steps, m.groups * m.lanes)[:, : m.n]
+            arrays.append(raw.reshape(samples, steps, m.n))
+        out[m.name] = (_signed(arrays[0], m.membrane_width), arrays[1].astype(np.int16))
+    return out
+
+
+def _fields(words: np.ndarray, count: int, width: int) -> np.ndarray:
+    """Cuts `count` fields of `width` bits from each row of 32-bit words, lowest bits first."""
+    padded = np.pad(words, ((0, 0), (0, 2))).astype(np.uint64)
+    out = np.zeros((len(words), count), np.int64)
+    for i in range(count):
+        word, bit = divmod(i * width, 32)
+        low = padded[:, word] | padded[:, word + 1] << np.uint64(32)
+        value = low >> np.uint64(bit)
+        if bit + width > 64:
+            value |= padded[:, word + 2] << np.uint64(64 - bit)
+        out[:, i] = (value & np.uint64((1 << width) - 1)).astype(np.int64)
+    return out
