@@ -60,10 +60,10 @@ def run(options: argparse.Namespace, output: Output) -> int:
     hardware = options.engine in ("rtl", "gates")
     if options.fst and not hardware:
         raise InputError(f"--fst: engine {options.engine} has no waveform; use rtl or gates")
-    if options.stalls and not hardware:
-        raise InputError(f"--stalls: engine {options.engine} has no streams; use rtl or gates")
     if not 0 <= options.stalls < 1:
         raise InputError(f"--stalls {options.stalls}: must be 0 to below 1")
+    if options.stalls and not hardware:
+        raise InputError(f"--stalls: engine {options.engine} has no streams; use rtl or gates")
     x, y = load_samples(options.data, qnet.input_shape, qnet.input_max, qnet.steps)
     if options.count is not None:
         if options.count < 1:

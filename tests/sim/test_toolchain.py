@@ -256,6 +256,10 @@ def _interrupt_while(work: Any, started: list[Any]) -> None:
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    work()
+    # A shell's background jobs, as tests in CI may be, ignore the signal from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=send, daemon=True).start()
+        work()
+    finally:
+        signal.signal(signal.SIGINT, before)
