@@ -62,7 +62,7 @@ COMMON = {
 
 @seed(20)
 @settings(max_examples=20, **COMMON)
-@given(drawn=networks(max_layers=3, max_neurons=24, max_samples=3, max_steps=5))
+@given(drawn=networks(max_layers=4, max_neurons=64, max_samples=2, max_steps=5))
 def test_drawn_networks(drawn: DrawnNetwork, tmp_path_factory: pytest.TempPathFactory) -> None:
     design = make_design(drawn.qnet, drawn.lanes, tmp_path_factory.mktemp("drawn") / "design")
     check(design, drawn.x, back_pressure=0.4)

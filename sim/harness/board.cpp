@@ -26,6 +26,8 @@
 
 namespace {
 
+// Clock cycles from power-up to an open port: longer than any board holds its reset.
+constexpr uint64_t kBoot = 1 << 14;
 // Clock cycles between looks at the terminal while no byte is under way.
 constexpr uint64_t kLook = 256;
 // Without a byte either way for so many cycles, the fabric runs in short bursts between waits.
@@ -131,18 +133,20 @@ int main(int argc, char** argv) {
         trace->open(argv[2]);
     }
 #endif
-    std::printf("port %s\n", ptsname(terminal));
-    std::fflush(stdout);
-
     Sender sender(divisor);
     Receiver receiver(divisor);
     uint8_t queue[512];
     size_t queued = 0, taken = 0;
-    uint64_t cycle = 0, moved = 0, look = 0, ask = kParent;
+    uint64_t cycle = 0, moved = kBoot, look = kBoot, ask = kParent;
     while (!stopped) {
-        if (!sender.busy() && (taken < queued || cycle >= look)) {
+        // Nobody may talk to a board that is still in reset: its port opens when it is up.
+        if (cycle == kBoot) {
+            std::printf("port %s\n", ptsname(terminal));
+            std::fflush(stdout);
+        }
+        if (cycle >= kBoot && !sender.busy() && (taken < queued || cycle >= look)) {
             if (taken == queued) {
-                if (!receiver.busy() && cycle - moved > kIdle) {
+                if (!receiver.busy() && cycle > moved + kIdle) {
                     pollfd wait{terminal, POLLIN, 0};
                     poll(&wait, 1, kWaitMs);
                     look = cycle + kBurst;
@@ -161,7 +165,7 @@ int main(int argc, char** argv) {
         }
         if (cycle >= ask) {
             if (getppid() != parent) break;
-            ask = cycle + (cycle - moved > kIdle ? kBurst : kParent);
+            ask = cycle + (cycle > moved + kIdle ? kBurst : kParent);
         }
         top->rx = sender.level();
         top->clk = 0;
