@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikefab.hdl.accumulate import AccumulateEngine
-from spikefab.hdl.params import CoreParams, LayerParams
+from spikefab.hdl.params import CoreParams, InputParams, LayerParams
 from spikefab.hdl.queue import Queue
+from spikefab.hdl.replay import Replay
 from spikefab.hdl.serialise import CHUNK, SpikeSerialiser, queue_depth
 from spikefab.hdl.timing import NeuronTiming
 
@@ -34,10 +35,10 @@ class Cycles:
 
 
 def predict_cycles(params: CoreParams, x: np.ndarray, spikes: list[np.ndarray]) -> Cycles:
-    """Predicts from what happens: `x` (samples, steps, n_inputs) event counts, `spikes` a layer
+    """Predicts from what happens: `x` the samples as the core's input takes them, `spikes` a layer
     (samples, steps, n) spike counts, as the golden model gives them."""
     n_samples = len(x)
-    events = x.reshape(n_samples, x.shape[1], -1).sum(axis=2)
+    events = _items(params.input, x)
     chunks = [
         _chunk_counts(layer, s) if layer.neuron.spiking else None
         for layer, s in zip(params.layers, spikes, strict=True)
@@ -53,6 +54,13 @@ def predict_cycles(params: CoreParams, x: np.ndarray, spikes: list[np.ndarray]) 
             start, end = _Pipeline(params).sample(events[sample], own)
             alone[sample] = end - start
     return Cycles(cycles=alone, interval=np.diff(first))
+
+
+def _items(coding: InputParams, x: np.ndarray) -> np.ndarray:
+    """Input events (samples, tokens of a sample)."""
+    x = x.reshape(len(x), 1 if coding.framed else x.shape[1], -1)
+    # Values that are zero are not sent.
+    return (x != 0).sum(axis=2) if coding.payload_width else x.sum(axis=2)
 
 
 def _chunk_counts(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
@@ -75,14 +83,18 @@ class _LayerClock:
         self.lanes = params.lanes
         timing = NeuronTiming(params.neuron, params.groups)
         self.spacing = timing.spacing
-        # From a token's acceptance to its first group at the queue's input.
-        self.done = AccumulateEngine.LATENCY + timing.output
+        self.replay = params.replay
+        # From a token's acceptance to the arrival of its first group of sums.
+        self.sums = AccumulateEngine.latency(params.synapse)
+        # From a pass's start to its first group at the queue's input.
+        self.done = (Replay.LATENCY if params.replay else self.sums) + timing.output
         if params.neuron.spiking:
             self.done += SpikeSerialiser.latency(params.lanes)
         self.queue = Queue.latency(queue_depth(params.groups))
         self.split = params.lanes > CHUNK
         self.engine_free = 0  # first cycle in which the engine takes an item
         self.pass_free = 0  # first cycle in which the neuron array starts a pass
+        self.replay_free = 0  # first cycle in which the replay takes a frame's pass
         # When room for a group came back: its entry left the queue, or it was never queued.
         self.returns = [-1] * queue_depth(params.groups)
         self.entry = -1  # when the previous entry left the queue
@@ -97,12 +109,23 @@ class _LayerClock:
         return at
 
     def token(self, ready: int) -> int:
-        """The same for a token."""
+        """The same for a token, with which a pass starts."""
+        at = self.begin(max(ready, self.engine_free))
+        self.engine_free = at + self.groups
+        return at
+
+    def frame(self, ready: int) -> int:
+        """The same for the token of a frame that is replayed."""
+        at = max(ready, self.engine_free, self.replay_free)
+        self.engine_free = at + self.groups
+        return at
+
+    def begin(self, ready: int) -> int:
+        """The cycle in which a pass that could start from `ready` does."""
         self.returns.sort()
         room = self.returns[self.groups - 1] + 1
         del self.returns[: self.groups]
-        at = max(ready, self.engine_free, self.pass_free, room)
-        self.engine_free = at + self.groups
+        at = max(ready, self.pass_free, room)
         self.pass_free = at + self.spacing
         return at
 
@@ -123,11 +146,26 @@ class _Pipeline:
             if n_events:
                 start = at if start is None else start
                 layer0.engine_free = at + int(n_events) * layer0.groups
-            token = layer0.token(layer0.engine_free)
+            if layer0.replay:
+                token = layer0.frame(layer0.engine_free)
+                out = self._replay(token, chunks)
+            else:
+                token = layer0.token(layer0.engine_free)
+                out = self._emit(0, token, t, chunks)
             start = token if start is None else start
-            out = self._emit(0, token, t, chunks)
         assert start is not None
         return start, out
+
+    def _replay(self, token: int, chunks: list[np.ndarray | None]) -> int:
+        """The steps of the frame whose token was accepted at `token`; when the last one left."""
+        layer = self.layers[0]
+        out, ready = 0, token + layer.sums + layer.groups
+        for t in range(layer.replay):
+            begin = layer.begin(ready)
+            ready = begin + layer.groups
+            out = self._emit(0, begin, t, chunks)
+        layer.replay_free = ready + 1
+        return out
 
     def _emit(self, k: int, token: int, t: int, chunks: list[np.ndarray | None]) -> int:
         """What layer `k` puts out for the pass that began at `token`; the time its token left."""

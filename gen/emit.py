@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from amaranth.hdl import unsigned
 
 from spikefab.gen.design import FORMAT, Design
 from spikefab.gen.errors import InputError
@@ -21,9 +22,9 @@ from spikefab.gen.readme import design_readme, port_table
 from spikefab.gen.shell import Shell
 from spikefab.gen.testbench import write_testbench
 from spikefab.gen.verilog import to_verilog
-from spikefab.hdl.accumulate import pack_weights
 from spikefab.hdl.core import SpikingCore
-from spikefab.hdl.event import EventLayout
+from spikefab.hdl.event import EventLayout, membrane_payload
+from spikefab.hdl.weights import pack_weights
 
 __all__ = ["TargetInfo", "Vectors", "emit"]
 
@@ -46,7 +47,7 @@ class Vectors:
     """Samples for the design's own test bench, with what the golden model says of them."""
 
     x: np.ndarray
-    """(samples, steps, *input_shape) counts."""
+    """(samples, steps, *input_shape) counts, or (samples, *input_shape) values."""
     spikes: np.ndarray
     """int16 (samples, steps, outputs)."""
     mem: np.ndarray | None
@@ -92,7 +93,15 @@ def emit(
                 (new / shell.constraints_name).write_text(shell.constraints, encoding="utf-8")
             _write_memories(plan, new / "memory")
             if vectors is not None:
-                write_testbench(new / "testbench", manifest, vectors.x, vectors.spikes, vectors.mem)
+                tokens = 1 if plan.core.input.framed else vectors.x.shape[1]
+                write_testbench(
+                    new / "testbench",
+                    manifest,
+                    vectors.x,
+                    tokens,
+                    vectors.spikes,
+                    vectors.mem,
+                )
             _replace(new, real, Path(folder) / "old")
     except OSError as error:
         raise InputError(
@@ -174,6 +183,7 @@ def _manifest(
             "shape": list(qnet.input_shape),
             "size": core.n_inputs,
             "max_events": core.input_max,
+            **asdict(core.input),
         },
         "output": {
             "name": last.name,
@@ -186,8 +196,8 @@ def _manifest(
         "dialect": qnet.dialect,
         "dt": qnet.dt,
         "streams": {
-            "i": _stream_fields(EventLayout(core.n_inputs)),
-            "o": _stream_fields(EventLayout(core.n_outputs, core.output_width)),
+            "i": _stream_fields(EventLayout(core.n_inputs, unsigned(core.input.payload_width))),
+            "o": _stream_fields(EventLayout(core.n_outputs, membrane_payload(core.output_width))),
         },
         "layers": layers,
         "predicted": {"resources": asdict(plan.resources), **predicted},

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from spikefab.gen.errors import InputError
-from spikefab.hdl.params import MAX_MEMBRANE_WIDTH, Rounding
+from spikefab.hdl.params import MAX_MEMBRANE_WIDTH, SPIKES, InputParams, Rounding
 
 __all__ = ["MAX_FRACTION_BITS", "QuantiseOptions", "WeightBits", "parse_weight_bits"]
 
@@ -37,7 +37,9 @@ class QuantiseOptions:
     leak_tolerance: float = 0.01
     """Largest relative change of a time constant."""
     input_max: int = 1
-    """Most events that one input receives in one step."""
+    """Most that one input receives in one step: events, or the sum of their values."""
+    input: InputParams = SPIKES
+    """How samples become events. Where it makes spikes of values, `input_max` is 1."""
     steps: int | None = None
     """Most steps a sample; None: the network's own, or any number."""
 

@@ -92,7 +92,7 @@ def make_plan(
     total = sum((estimate_layer(layer, budget.family) for layer in layers), Resources())
     return Plan(
         qnet=qnet,
-        core=CoreParams(layers=tuple(layers), input_max=qnet.input_max),
+        core=CoreParams(layers=tuple(layers), input_max=qnet.input_max, input=qnet.input),
         budget=budget,
         resources=total,
         rates=rates,
@@ -107,7 +107,11 @@ def _layer(qnet: QNetwork, k: int, lanes: int) -> LayerParams:
     groups = -(-n // lanes)
     # Fewer lanes for the same number of groups cost no cycle, and pad fewer weights.
     return LayerParams(
-        name=layer.name, synapse=layer.synapse, neuron=layer.neuron, lanes=-(-n // groups)
+        name=layer.name,
+        synapse=layer.synapse,
+        neuron=layer.neuron,
+        lanes=-(-n // groups),
+        replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spikefab.hdl.params import NeuronParams, SynapseParams
+from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, SynapseParams
 
 __all__ = ["QLayer", "QNetwork"]
 
@@ -46,7 +46,10 @@ class QNetwork:
     output_name: str
     layers: tuple[QLayer, ...]
     input_max: int = 1
-    """Most events that one input may receive in one step."""
+    """Most that one input of the first layer may receive in one step: events, or the sum of their
+    values."""
+    input: InputParams = SPIKES
+    """What samples hold, and how they become events."""
     steps: int | None = None
     """Most steps a sample; membrane bounds hold up to it. None: they hold for ever."""
     dialect: str = ""
@@ -71,6 +74,7 @@ class QNetwork:
             "input_shape": list(self.input_shape),
             "output_name": self.output_name,
             "input_max": self.input_max,
+            "input": asdict(self.input),
             "steps": self.steps,
             "dialect": self.dialect,
             "dt": self.dt,
@@ -118,6 +122,7 @@ class QNetwork:
             output_name=meta["output_name"],
             layers=layers,
             input_max=meta["input_max"],
+            input=InputParams(**_tuples(meta["input"])),
             steps=meta["steps"],
             dialect=meta["dialect"],
             dt=meta["dt"],
@@ -125,6 +130,9 @@ class QNetwork:
 
 
 def _neuron(values: dict[str, Any]) -> NeuronParams:
+    return NeuronParams(**_tuples(values))
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     """JSON has lists where the parameters have tuples."""
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return NeuronParams(**fields)
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

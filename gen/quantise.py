@@ -63,10 +63,13 @@ def quantise_with_report(
     steps = options.steps if options.steps is not None else network.steps
     _check(chain, activity)
     source_max, layers, reports, bounded = options.input_max, [], [], False
+    graded = options.input.coding in ("spikes", "static")
+    payload_width = options.input.payload_width if graded else 0
     for (projection, population), b in zip(chain, bits, strict=True):
         recorded = None if activity is None else activity.get(projection.source)
         job = _LayerJob(projection, population, b, options, steps, source_max, recorded)
-        layer, report, needs_steps = job.run()
+        layer, report, needs_steps = job.run(payload_width)
+        payload_width = 0
         layers.append(layer)
         reports.append(report)
         bounded |= needs_steps
@@ -78,6 +81,7 @@ def quantise_with_report(
         output_name=network.output_name,
         layers=tuple(layers),
         input_max=options.input_max,
+        input=options.input,
         steps=steps if bounded else None,
         dialect=str(network.dialect),
         dt=network.dt,
@@ -148,7 +152,7 @@ class _LayerJob:
         self.bias = projection.bias * gain + self.neuron.offset
         self.leak = leak_ratio(self.neuron.decay, options.leak_tolerance)
 
-    def run(self) -> tuple[QLayer, LayerReport, bool]:
+    def run(self, payload_width: int) -> tuple[QLayer, LayerReport, bool]:
         grid = self._grid()
         acc = accumulator_range(grid.weights, self.source_max)
         fit = MembraneFit(self.population, self.bias, self.leak, grid, self.options, self._note)
@@ -162,6 +166,7 @@ class _LayerJob:
                 weight_width=self.width,
                 acc_min=int(acc[0].min()),
                 acc_max=int(acc[1].max()),
+                payload_width=payload_width,
             ),
             neuron=fitted.params,
             scale=grid.scale,

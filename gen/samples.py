@@ -10,14 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from spikefab.gen.errors import InputError
+from spikefab.gen.qnetwork import QNetwork
+from spikefab.hdl.params import InputParams
 
-__all__ = ["check_counts", "load_samples"]
+__all__ = ["check_counts", "check_samples", "load_samples", "max_sample", "samples_for"]
 
 
 def load_samples(
-    path: str | Path, input_shape: tuple[int, ...], input_max: int | None, steps: int | None = None
+    path: str | Path,
+    input_shape: tuple[int, ...],
+    input_max: int | None,
+    steps: int | None = None,
+    *,
+    framed: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads `x` (samples, steps, *input_shape) and, where given, `y` (samples,) from `.npz`.
+
+    `framed`: a sample is one frame of values, without steps.
 
     Raises `InputError` where the file, a shape or a value is not what the network takes.
     """
@@ -40,7 +49,7 @@ def load_samples(
             f"{path}: not a readable .npz file{why}; save it with "
             "numpy.savez(file, x=events, y=labels)"
         ) from None
-    x = check_counts(x, input_shape, input_max, steps, where=str(path))
+    x = check_counts(x, input_shape, input_max, steps, where=str(path), framed=framed)
     if y is not None and y.shape != (len(x),):
         raise InputError(
             f"{path}: y has shape {y.shape}; labels are one integer a sample, ({len(x)},)"
@@ -50,22 +59,52 @@ def load_samples(
     return x, y
 
 
+def samples_for(qnet: QNetwork, path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """`load_samples` for a network in integers: `x` as its input's coding takes it, and `y`."""
+    framed = qnet.input.framed
+    steps = None if framed else qnet.steps
+    return load_samples(path, qnet.input_shape, _limit(qnet), steps, framed=framed)
+
+
+def check_samples(qnet: QNetwork, x: np.ndarray) -> np.ndarray:
+    """`x` as integers of the shape and range that the network's input takes, or `InputError`."""
+    framed = qnet.input.framed
+    steps = None if framed else qnet.steps
+    return check_counts(x, qnet.input_shape, _limit(qnet), steps, framed=framed)
+
+
+def _limit(qnet: QNetwork) -> int:
+    """Largest number that a sample may hold."""
+    return max_sample(qnet.input, qnet.input_max)
+
+
+def max_sample(coding: InputParams, input_max: int) -> int:
+    """Largest number that a sample may hold: a value of the input's width, or a count."""
+    return coding.max_value if coding.payload_width else input_max
+
+
 def check_counts(
     x: np.ndarray,
     input_shape: tuple[int, ...],
     input_max: int | None,
     steps: int | None = None,
     where: str = "x",
+    *,
+    framed: bool = False,
 ) -> np.ndarray:
     """`x` as integers (samples, steps, *input_shape), or an `InputError` that says what is wrong.
 
+    `framed`: (samples, *input_shape) instead.
     `input_max`: most events an input may receive in a step (None: any). `steps`: most steps.
     """
     x = np.asarray(x)
-    shape = "(samples, steps, " + ", ".join(map(str, input_shape)) + ")"
-    if x.ndim != 2 + len(input_shape) or x.shape[2:] != tuple(input_shape):
-        raise InputError(f"{where}: x has shape {x.shape}; the network takes {shape}")
-    if x.shape[0] == 0 or x.shape[1] == 0:
+    lead = 1 if framed else 2
+    axes = ["samples"] if framed else ["samples", "steps"]
+    shape = "(" + ", ".join([*axes, *map(str, input_shape)]) + ")"
+    if x.ndim != lead + len(input_shape) or x.shape[lead:] != tuple(input_shape):
+        how = "; one frame a sample with this --input" if framed else ""
+        raise InputError(f"{where}: x has shape {x.shape}; the network takes {shape}{how}")
+    if 0 in x.shape[:lead]:
         raise InputError(f"{where}: x has shape {x.shape}; it needs at least one sample and step")
     if x.dtype == bool:
         x = x.view(np.uint8)
@@ -79,7 +118,7 @@ def check_counts(
             )
         if np.abs(x).max() < 2**62:  # beyond it no count is legal: the limits below say so
             x = x.astype(np.int64)
-    if steps is not None and x.shape[1] > steps:
+    if steps is not None and not framed and x.shape[1] > steps:
         raise InputError(
             f"{where}: {x.shape[1]} steps a sample; the membranes of this design are proven for "
             f"at most {steps}; compile with --steps {x.shape[1]}"

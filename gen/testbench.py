@@ -17,19 +17,22 @@ def write_testbench(
     folder: Path,
     manifest: dict[str, Any],
     x: np.ndarray,
+    tokens: int,
     spikes: np.ndarray,
     mem: np.ndarray | None,
 ) -> None:
     """Writes `run.py`, `test_design.py`, `streams.json` and `vectors.npz`.
 
-    `x` (samples, steps, *input_shape) counts; `spikes` and, for an integrator, `mem`
-    (samples, steps, outputs) as the golden model gives them.
+    `x`: samples as the core takes them, of `tokens` input tokens each; `spikes` and, for
+    an integrator, `mem` (samples, steps, outputs) as the golden model gives them.
     """
     folder.mkdir()
     templates = files("spikefab.gen") / "templates"
     for name in ("run.py", "test_design.py"):
         (folder / name).write_text((templates / name).read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "streams.json").write_text(json.dumps(manifest["streams"]) + "\n", encoding="utf-8")
-    arrays = {"x": x, "spikes": spikes} | ({} if mem is None else {"mem": mem})
+    arrays = {"x": x, "tokens": np.array(tokens), "spikes": spikes} | (
+        {} if mem is None else {"mem": mem}
+    )
     with open(folder / "vectors.npz", "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

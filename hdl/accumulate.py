@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from spikefab.hdl.event import event_stream
-from spikefab.hdl.params import LayerParams
+from spikefab.hdl.params import LayerParams, SynapseParams
 from spikefab.hdl.shiftadd import multiply
 from spikefab.hdl.store import RotatingStore
+from spikefab.hdl.weights import WeightMemory, pack_weights
 
-__all__ = ["AccumulateEngine", "GroupSums", "pack_weights"]
+__all__ = ["AccumulateEngine", "GroupSums"]
 
 
 class GroupSums(data.StructLayout):
@@ -42,24 +45,6 @@ class GroupSums(data.StructLayout):
         )
 
 
-def pack_weights(weights: Sequence[Sequence[int]], lanes: int, weight_width: int) -> list[int]:
-    """The weight memory's words: word ``a * groups + g`` holds the weights from source a to the
-    neurons of group g, lane 0 in the lowest bits.
-
-    `weights`: n_out rows of n_in signed integers.
-    """
-    n_out, n_in = len(weights), len(weights[0])
-    groups = -(-n_out // lanes)
-    mask = (1 << weight_width) - 1
-    words = [0] * (n_in * groups)
-    for neuron, row in enumerate(weights):
-        group, lane = divmod(neuron, lanes)
-        shift = lane * weight_width
-        for source, weight in enumerate(row):
-            words[source * groups + group] |= (int(weight) & mask) << shift
-    return words
-
-
 class AccumulateEngine(wiring.Component):
     """Adds the weights of every event of a step; at the end of the step hands the sums on.
 
@@ -73,16 +58,14 @@ class AccumulateEngine(wiring.Component):
 
     Members
     -------
-    i : in stream, EventLayout(n_in)
-        Events and end-of-step tokens.
+    i : in stream, EventLayout(n_in, unsigned(payload_width))
+        Events and end-of-step tokens. An event's value multiplies its weights.
     start : out stream, 1 bit
         Offered with a token that could start now; the token is accepted when `start` is. The
         payload is the token's `last`.
     o : out stream without back-pressure, GroupSums
-        `groups` consecutive items a token; the first `LATENCY` cycles after `start`.
+        `groups` consecutive items a token; the first `latency` cycles after `start`.
     """
-
-    LATENCY = 3
 
     i: stream.Interface
     start: stream.Interface
@@ -92,13 +75,25 @@ class AccumulateEngine(wiring.Component):
         self.params = params
         self.words = pack_weights(weights, params.lanes, params.synapse.weight_width)
         self.sums = GroupSums(params.lanes, params.synapse.acc_width)
+        payload = unsigned(params.synapse.payload_width)
         super().__init__(
             {
-                "i": In(event_stream(params.synapse.n_in)),
+                "i": In(event_stream(params.synapse.n_in, payload)),
                 "start": Out(stream.Signature(unsigned(1))),
                 "o": Out(stream.Signature(self.sums, always_ready=True)),
             }
         )
+
+    @staticmethod
+    def product_stages(synapse: SynapseParams) -> int:
+        """Cycles that the product of weight and value takes: additions of a binary tree."""
+        return ceil_log2(synapse.payload_width) if synapse.payload_width else 0
+
+    @staticmethod
+    def latency(synapse: SynapseParams) -> int:
+        """Cycles from the acceptance of a token to its first group of sums."""
+        stages = AccumulateEngine.product_stages(synapse)
+        return 1 + WeightMemory.LATENCY + stages
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -134,19 +129,21 @@ class AccumulateEngine(wiring.Component):
         with m.Else():
             m.d.sync += [address.eq(address + 1), group.eq(group + 1)]
 
-        # Fetch: the memory's output, then a register of its own (block RAM is slow to its pins).
-        memory: Any = Memory(shape=p.lanes * width, depth=len(self.words), init=self.words)
-        m.submodules.weights = memory
-        port = memory.read_port()
-        m.d.comb += port.addr.eq(address)
-        word = Signal(p.lanes * width)
-        slots = [Signal(4, name=f"slot{k}") for k in range(2)]
-        m.d.sync += [
-            word.eq(port.data),
-            slots[0].eq(Cat(active, token, final, last)),
-            slots[1].eq(slots[0]),
-        ]
-        valid, is_token, is_end, is_last = slots[1]
+        # Fetch: the weights come `WeightMemory.LATENCY` cycles later, their products with the
+        # event's value some more; what is to be done with them goes along.
+        m.submodules.weights = memory = WeightMemory(self.words, p.lanes * width)
+        m.d.comb += memory.address.eq(address)
+        weights = [memory.word.word_select(k, width).as_signed() for k in range(p.lanes)]
+        slot = data.StructLayout({"valid": 1, "token": 1, "end": 1, "last": 1})
+        ahead: list[Signal] = []
+        now: Value = Cat(active, token, final, last)
+        for k in range(self.latency(p.synapse) - 1):
+            ahead.append(Signal(slot, name=f"slot{k}"))
+            m.d.sync += Value.cast(ahead[-1]).eq(now)
+            now = Value.cast(ahead[-1])
+        slots: Any = ahead
+        terms = self._products(m, weights, accept) if p.synapse.payload_width else weights
+        valid, is_token = slots[-1].valid, slots[-1].token
 
         # Accumulate, or hand over and clear.
         total = p.lanes * p.synapse.acc_width
@@ -156,20 +153,48 @@ class AccumulateEngine(wiring.Component):
             m.d.comb += [old.eq(store.head), store.pop.eq(valid)]
         else:
             m.d.sync += old.eq(store.head)
-            m.d.comb += store.pop.eq(slots[0][0])
+            m.d.comb += store.pop.eq(slots[-2].valid)
         olds = data.View(self.sums["sums"].shape, old)
         new = []
         for lane in range(p.lanes):
-            weight = word.word_select(lane, width).as_signed()
             total_lane = Signal(signed(p.synapse.acc_width), name=f"sum{lane}")
-            m.d.comb += total_lane.eq(olds[lane] + weight)
+            m.d.comb += total_lane.eq(olds[lane] + terms[lane])
             new.append(total_lane)
         m.d.comb += [
             store.push.eq(valid),
             store.data.eq(Mux(is_token, Const(0, total), Cat(*new))),
             self.o.valid.eq(valid & is_token),
-            self.o.payload.end.eq(is_end),
-            self.o.payload.last.eq(is_last),
+            self.o.payload.end.eq(slots[-1].end),
+            self.o.payload.last.eq(slots[-1].last),
             self.o.payload.sums.eq(olds),
         ]
         return m
+
+    def _products(self, m: Module, weights: Sequence[Value], accept: Value) -> list[Value]:
+        """Each weight times the value of its event: partial products, added pair by pair."""
+        bits = self.params.synapse.payload_width
+        item: Any = self.i.payload
+        value = Signal(bits)
+        with m.If(accept):
+            m.d.sync += value.eq(item.payload)
+        for k in range(WeightMemory.LATENCY):
+            delayed = Signal(bits, name=f"value{k}")
+            m.d.sync += delayed.eq(value)
+            value = delayed
+        products = []
+        for lane, weight in enumerate(weights):
+            level = [
+                (weight & value[k].replicate(len(weight)).as_signed()).shift_left(k)
+                for k in range(bits)
+            ]
+            depth = 0
+            while len(level) > 1:
+                pairs = [reduce(add, level[k : k + 2]) for k in range(0, len(level), 2)]
+                level = []
+                for k, pair in enumerate(pairs):
+                    register = Signal(pair.shape(), name=f"product{lane}_{depth}_{k}")
+                    m.d.sync += register.eq(pair)
+                    level.append(register)
+                depth += 1
+            products.append(level[0])
+        return products

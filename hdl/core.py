@@ -6,21 +6,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.accumulate import AccumulateEngine
-from spikefab.hdl.event import event_stream
+from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import CoreParams, LayerParams
+from spikefab.hdl.replay import Replay
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 
 __all__ = ["REVISION", "Layer", "SpikingCore"]
 
 Weights = Sequence[Sequence[int]]
 
-REVISION = 1
+REVISION = 2
 """Counted up when the same parameters make hardware that behaves or times differently: it is part
 of a design's hash."""
 
@@ -30,7 +31,7 @@ class Layer(wiring.Component):
 
     Members
     -------
-    i : in stream, EventLayout(n_in)
+    i : in stream, EventLayout(n_in, unsigned(payload_width))
     o : out stream, EventLayout(n), with the membrane as payload for an integrator
     """
 
@@ -40,10 +41,11 @@ class Layer(wiring.Component):
     def __init__(self, params: LayerParams, weights: Weights):
         self.params, self.weights = params, weights
         neuron = params.neuron
-        payload = 0 if neuron.spiking else neuron.membrane_width
+        payload = membrane_payload(0 if neuron.spiking else neuron.membrane_width)
+        value = unsigned(params.synapse.payload_width)
         super().__init__(
             {
-                "i": In(event_stream(params.synapse.n_in)),
+                "i": In(event_stream(params.synapse.n_in, value)),
                 "o": Out(event_stream(neuron.n, payload)),
             }
         )
@@ -59,8 +61,15 @@ class Layer(wiring.Component):
             out = MembraneSerialiser(self.params)
         m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
-        wiring.connect(m, engine.start, neurons.start)
-        wiring.connect(m, engine.o, neurons.i)
+        if self.params.replay:
+            m.submodules.replay = replay = Replay(self.params)
+            wiring.connect(m, engine.start, replay.start)
+            wiring.connect(m, engine.o, replay.i)
+            wiring.connect(m, replay.begin, neurons.start)
+            wiring.connect(m, replay.o, neurons.i)
+        else:
+            wiring.connect(m, engine.start, neurons.start)
+            wiring.connect(m, engine.o, neurons.i)
         wiring.connect(m, neurons.reserve, out.reserve)
         wiring.connect(m, neurons.o, out.i)
         wiring.connect(m, out.o, wiring.flipped(self.o))
@@ -72,10 +81,11 @@ class SpikingCore(wiring.Component):
 
     Members
     -------
-    i : in stream, EventLayout(n_inputs)
+    i : in stream, EventLayout(n_inputs, unsigned(input.payload_width))
         A step is its events in any order, at most `input_max` an address, then a token; the
-        token of a sample's last step has `last` set.
-    o : out stream, EventLayout(n_outputs, output_width)
+        token of a sample's last step has `last` set. Where `input` is framed, a sample is one
+        frame: its events, then one token with `last`.
+    o : out stream, EventLayout(n_outputs, signed(output_width))
         The same for the last population: its events, then the token.
 
     Both ends may stall at any time. Reset, or the token with `last`, returns every membrane to its
@@ -89,8 +99,8 @@ class SpikingCore(wiring.Component):
         self.params, self.weights = params, list(weights)
         super().__init__(
             {
-                "i": In(event_stream(params.n_inputs)),
-                "o": Out(event_stream(params.n_outputs, params.output_width)),
+                "i": In(event_stream(params.n_inputs, unsigned(params.input.payload_width))),
+                "o": Out(event_stream(params.n_outputs, membrane_payload(params.output_width))),
             }
         )
 

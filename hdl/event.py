@@ -7,7 +7,10 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.utils import ceil_log2
 
-__all__ = ["EventLayout", "event_stream"]
+__all__ = ["NO_PAYLOAD", "EventLayout", "event_stream", "membrane_payload"]
+
+NO_PAYLOAD = unsigned(0)
+"""The payload of a spike."""
 
 
 class EventLayout(data.StructLayout):
@@ -21,23 +24,29 @@ class EventLayout(data.StructLayout):
         With `token`: this step is the sample's last; the state returns to its initial values.
     address : ceil(log2(n_addresses)) bits, at least 1
         Source neuron of the event; 0 with `token`.
-    payload : signed(payload_width), only where payload_width > 0
-        Value of a graded event; a spike has none and counts 1.
+    payload : `payload`, only where it has bits
+        Value of a graded event: unsigned for input values, signed for membranes; a spike has none
+        and counts 1.
     """
 
-    def __init__(self, n_addresses: int, payload_width: int = 0):
+    def __init__(self, n_addresses: int, payload: Shape = NO_PAYLOAD):
         self.n_addresses = n_addresses
-        self.payload_width = payload_width
+        self.payload = payload
         members: dict[str, Shape] = {
             "token": unsigned(1),
             "last": unsigned(1),
             "address": unsigned(max(1, ceil_log2(n_addresses))),
         }
-        if payload_width:
-            members["payload"] = signed(payload_width)
+        if payload.width:
+            members["payload"] = payload
         super().__init__(members)
 
 
-def event_stream(n_addresses: int, payload_width: int = 0) -> stream.Signature:
+def event_stream(n_addresses: int, payload: Shape = NO_PAYLOAD) -> stream.Signature:
     """A stream whose payload is an `EventLayout`."""
-    return stream.Signature(EventLayout(n_addresses, payload_width))
+    return stream.Signature(EventLayout(n_addresses, payload))
+
+
+def membrane_payload(width: int) -> Shape:
+    """The payload of an output event: a signed membrane, or none where `width` is 0."""
+    return signed(width) if width else NO_PAYLOAD

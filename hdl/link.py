@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from spikefab.hdl.cobs import COBSDecoder, COBSEncoder
 from spikefab.hdl.control import LinkControl
 from spikefab.hdl.crc import CRCAppender
-from spikefab.hdl.event import event_stream
+from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.frames import MAX_PAYLOAD, FrameReceiver, FrameSender
 from spikefab.hdl.link_buffer import FREED_UNIT, FrameBuffer
 from spikefab.hdl.link_replies import Replies
@@ -118,7 +118,9 @@ class HostLink(wiring.Component):
                 "rx": In(1),
                 "tx": Out(1, init=1),  # type: ignore[call-arg]
                 "events": Out(event_stream(params.n_inputs)),
-                "results": In(event_stream(params.n_outputs, params.output_width)),
+                "results": In(
+                    event_stream(params.n_outputs, membrane_payload(params.output_width))
+                ),
                 "busy": Out(1),
                 "error": Out(1),
             }

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 __all__ = [
+    "FRAMED",
+    "MAX_PAYLOAD_WIDTH",
+    "SPIKES",
+    "Coding",
     "Compare",
     "CoreParams",
+    "InputParams",
     "LayerParams",
     "NeuronParams",
     "ParamError",
@@ -34,9 +39,17 @@ Reset = Literal["subtract", "zero", "value", "none"]
 ResetTime = Literal["same", "next-before-leak", "next-after-leak"]
 """When a reset acts: in the step of its spike, or in the next step, before or after the leak."""
 
+Coding = Literal["spikes", "static", "rate", "latency", "delta"]
+"""What the core's input stream carries; see `InputParams.coding`."""
+
+FRAMED: tuple[Coding, ...] = ("static", "rate", "latency")
+"""Codings whose samples are one frame of values each."""
+
 MAX_MEMBRANE_WIDTH = 40
 MAX_WEIGHT_WIDTH = 8
 MAX_NEURONS = 1 << 16
+MAX_PAYLOAD_WIDTH = 8
+MAX_STEPS = 1 << 15
 
 
 class ParamError(ValueError):
@@ -66,6 +79,9 @@ class SynapseParams:
     """Smallest sum that one step's events can reach, in any order: weight LSBs, <= 0."""
     acc_max: int
     """Largest sum that one step's events can reach, in any order: weight LSBs, >= 0."""
+    payload_width: int = 0
+    """Bits of the unsigned value that each event carries and that multiplies its weights, 1 to 8;
+    0: every event counts 1."""
 
     def __post_init__(self) -> None:
         for field in ("n_in", "n_out"):
@@ -75,6 +91,10 @@ class SynapseParams:
             1 <= self.weight_width <= MAX_WEIGHT_WIDTH,
             "SynapseParams.weight_width", self.weight_width, "1 to 8 bits",
         )  # fmt: skip
+        _require(
+            0 <= self.payload_width <= MAX_PAYLOAD_WIDTH,
+            "SynapseParams.payload_width", self.payload_width, "0 to 8 bits",
+        )  # fmt: skip
         _require(self.acc_min <= 0, "SynapseParams.acc_min", self.acc_min, "<= 0")
         _require(self.acc_max >= 0, "SynapseParams.acc_max", self.acc_max, ">= 0")
 
@@ -82,8 +102,13 @@ class SynapseParams:
     def acc_width(self) -> int:
         """Bits of the signed running sum: a whole step never overflows it."""
         width = max((-self.acc_min - 1).bit_length(), self.acc_max.bit_length()) + 1
-        # An adder narrower than the weight it adds would drop the weight's sign.
-        return max(width, self.weight_width + 1)
+        # An adder narrower than what it adds would drop the sign of it.
+        return max(width, self.term_width + 1)
+
+    @property
+    def term_width(self) -> int:
+        """Bits of what an event adds to a sum: its weight times its value."""
+        return self.weight_width + self.payload_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,10 +221,15 @@ class LayerParams:
     neuron: NeuronParams
     lanes: int
     """Accumulators and neuron datapaths that work in parallel: 1 to fan-out."""
+    replay: int = 0
+    """Steps for which the sums of one pass are the input current, each the same (direct coding);
+    0: a pass is a step."""
 
     def __post_init__(self) -> None:
         _require(1 <= self.lanes <= self.neuron.n, f"layer {self.name!r}: lanes", self.lanes,
                  f"1 to the fan-out, {self.neuron.n}")  # fmt: skip
+        _require(0 <= self.replay <= MAX_STEPS, f"layer {self.name!r}: replay", self.replay,
+                 f"0 to {MAX_STEPS} steps")  # fmt: skip
         _require(self.synapse.n_out == self.neuron.n, f"layer {self.name!r}: synapse.n_out",
                  self.synapse.n_out, f"the population's size, {self.neuron.n}")  # fmt: skip
 
@@ -210,17 +240,73 @@ class LayerParams:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputParams:
+    """What the core's input stream carries, and how it becomes events."""
+
+    coding: Coding = "spikes"
+    """`spikes`: events and a token a step. The others take values. One frame a sample, ended by
+    the sample's only token: `static`: its input current acts in each of `steps` steps; `rate`:
+    an input spikes in a step with a probability that is proportional to its value; `latency`: it
+    spikes once, the sooner the larger its value. `delta`: a frame a step; an input spikes when
+    its value has changed enough."""
+    payload_width: int = 0
+    """Bits of an input event's unsigned value, 1 to 8; 0: events have none, each counts 1. Several
+    events of one input in a step add up."""
+    steps: int = 0
+    """Steps that one frame becomes; 0 where the input stream itself has steps."""
+
+    def __post_init__(self) -> None:
+        _require(self.coding in get_args(Coding), "InputParams.coding", self.coding,
+                 "one of " + ", ".join(get_args(Coding)))  # fmt: skip
+        low = 0 if self.coding == "spikes" else 1
+        _require(low <= self.payload_width <= MAX_PAYLOAD_WIDTH, "InputParams.payload_width",
+                 self.payload_width, f"{low} to {MAX_PAYLOAD_WIDTH} bits")  # fmt: skip
+        if self.framed:
+            _require(1 <= self.steps <= MAX_STEPS, "InputParams.steps", self.steps,
+                     f"1 to {MAX_STEPS} with coding {self.coding!r}")  # fmt: skip
+        else:
+            _require(self.steps == 0, "InputParams.steps", self.steps,
+                     f"0 with coding {self.coding!r}")  # fmt: skip
+
+    @property
+    def framed(self) -> bool:
+        """A sample is one frame of values, without steps of its own."""
+        return self.coding in FRAMED
+
+    @property
+    def max_value(self) -> int:
+        """The largest value of an event."""
+        return (1 << self.payload_width) - 1 if self.payload_width else 1
+
+
+SPIKES = InputParams()
+"""Plain spikes: the default input."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CoreParams:
     """A feed-forward chain of layers between one input stream and one output stream."""
 
     layers: tuple[LayerParams, ...]
     input_max: int = 1
-    """Most events that one input address may receive in one step."""
+    """Most that one input address may receive in one step: events, or the sum of their values."""
+    input: InputParams = SPIKES
 
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "CoreParams.layers", 0, "at least one layer")
         _require(1 <= self.input_max <= 32767, "CoreParams.input_max", self.input_max, "1 to 32767")
+        first = self.layers[0]
+        graded = self.input.coding in ("spikes", "static")
+        width = self.input.payload_width if graded else 0
+        _require(first.synapse.payload_width == width, f"layer {first.name!r}: payload_width",
+                 first.synapse.payload_width, f"{width}, as the input's events have")  # fmt: skip
+        replay = self.input.steps if self.input.coding == "static" else 0
+        _require(first.replay == replay, f"layer {first.name!r}: replay", first.replay,
+                 f"{replay}, the steps of the input")  # fmt: skip
         for a, b in zip(self.layers, self.layers[1:], strict=False):
+            _require(b.replay == 0 and b.synapse.payload_width == 0,
+                     f"layer {b.name!r}: replay, payload_width", (b.replay,
+                     b.synapse.payload_width), "0 but for the first layer")  # fmt: skip
             _require(a.neuron.n == b.synapse.n_in, f"layer {b.name!r}: synapse.n_in",
                      b.synapse.n_in, f"the size of layer {a.name!r}, {a.neuron.n}")  # fmt: skip
             _require(a.neuron.spiking, f"layer {a.name!r}: spiking", False,

@@ -11,7 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikefab.hdl.event import event_stream
+from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.frames import FrameItem, FromBoard
 from spikefab.hdl.link_source import word_bytes
 
@@ -130,7 +130,7 @@ class Readout(wiring.Component):
         self._params = params
         super().__init__(
             {
-                "i": In(event_stream(params.n_outputs, params.output_width)),
+                "i": In(event_stream(params.n_outputs, membrane_payload(params.output_width))),
                 "o": Out(stream.Signature(FrameItem())),
                 "events": In(1),
                 "scores": In(1),

@@ -46,22 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N|N,N,…|auto",
         help="most lanes, for all layers or one a layer (default: auto, for the device)",
     )
-    group.add_argument(
-        "--input",
-        default="spikes",
-        choices=("spikes", "static", "rate", "latency", "delta"),
-        help="what the host sends; this version takes spikes",
-    )
     add_quantise(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the design")
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
-    if options.input != "spikes":
-        raise InputError(
-            f"--input {options.input}: not in this version; encode the data into spikes on the "
-            "host and use --input spikes"
-        )
     target = find_target(options.board or options.device, "board" if options.board else "device")
     if target.board is None and options.baud is not None:
         raise InputError("--baud: a bare part has no UART; use --board")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from spikefab.gen.design import Design
-from spikefab.gen.samples import load_samples
+from spikefab.gen.samples import samples_for
 from spikefab.scripts.console import Output
 from spikefab.scripts.htmlreport import write_report
 from spikefab.scripts.pipeline import Samples
@@ -34,10 +34,10 @@ def run(options: argparse.Namespace, output: Output) -> int:
     data = options.data
     if data is None:
         with np.load(design.path / "testbench" / "vectors.npz") as vectors:
-            samples = Samples(x=vectors["x"], y=None, given=False)
+            samples = Samples(x=vectors["x"], y=None, given=False, input=qnet.input)
     else:
-        x, y = load_samples(data, qnet.input_shape, qnet.input_max, qnet.steps)
-        samples = Samples(x=x, y=y, given=True)
+        x, y = samples_for(qnet, data)
+        samples = Samples(x=x, y=y, given=True, input=qnet.input)
     page = options.out or design.path / "report.html"
     with output.step("running the samples and drawing"):
         write_report(page, make_report(design, samples))

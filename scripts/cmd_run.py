@@ -18,7 +18,7 @@ import numpy as np
 
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
-from spikefab.gen.samples import load_samples
+from spikefab.gen.samples import samples_for
 from spikefab.host.driver import Board, RunResult
 from spikefab.scripts.console import Output
 from spikefab.scripts.pipeline import save_result
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise InputError(f"--timeout {options.timeout:g}: must be a number of seconds above 0")
     design = Design.load(options.dir)
     qnet = design.qnetwork()
-    x, y = load_samples(options.data, qnet.input_shape, qnet.input_max, qnet.steps)
+    x, y = samples_for(qnet, options.data)
     if options.count is not None:
         if options.count < 1:
             raise InputError(f"--count {options.count}: must be 1 or more")

@@ -18,12 +18,13 @@ from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.gen.network_file import load_saved_network
 from spikefab.gen.qnetwork import QNetwork
-from spikefab.gen.samples import load_samples
+from spikefab.gen.samples import samples_for
 from spikefab.scripts.console import Output
 from spikefab.scripts.measured import record_measured
 from spikefab.scripts.pipeline import locate_mismatch, save_result
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.core_run import SimResult
+from spikefab.sim.encode import encode
 from spikefab.sim.fidelity import predicted_class
 from spikefab.sim.golden import run_golden
 from spikefab.sim.reference import run_reference
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise InputError(f"--stalls {options.stalls}: must be 0 to below 1")
     if options.stalls and not hardware:
         raise InputError(f"--stalls: engine {options.engine} has no streams; use rtl or gates")
-    x, y = load_samples(options.data, qnet.input_shape, qnet.input_max, qnet.steps)
+    x, y = samples_for(qnet, options.data)
     if options.count is not None:
         if options.count < 1:
             raise InputError(f"--count {options.count}: must be 1 or more")
@@ -77,7 +78,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
         golden = run_golden(qnet, x, record=record, progress=progress)
     last = names[-1]
     spikes, mem = golden.spikes[last], dict(golden.mem)
-    values: dict[str, Any] = {"engine": options.engine, "samples": len(x), "steps": x.shape[1]}
+    values: dict[str, Any] = {
+        "engine": options.engine,
+        "samples": len(x),
+        "steps": golden.spikes[last].shape[1],
+    }
     arrays: dict[str, Any] = {}
     status = 0
     if hardware:
@@ -105,7 +110,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 design,
                 cycles_per_inference=values["cycles_per_inference"],
                 interval_cycles=values["interval_cycles"],
-                basis=f"{len(x)} simulated samples of {x.shape[1]} steps",
+                basis=f"{len(x)} simulated samples of {spikes.shape[1]} steps",
             )
         output.say(
             f"{result.cycles.mean():,.1f} cycles an inference, {result.interval.mean():,.1f} back "
@@ -150,6 +155,7 @@ def _float(
     output: Output,
 ) -> int:
     network = load_saved_network(design.path / "reference.npz")
+    x = encode(qnet.input, x)
     with output.progress("float") as progress:
         result = run_reference(network, x, record=bool(options.record), progress=progress)
     values = {"engine": "float", "samples": len(x), "steps": x.shape[1]}

@@ -44,8 +44,22 @@ def add_network(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
         "--data",
         type=Path,
         metavar="F.npz",
-        help="samples: x, integer event counts (samples, steps, *input shape), and y, labels, "
-        "if there are any; scales and predictions are made on them",
+        help="samples: x, integer event counts (samples, steps, *input shape), or values "
+        "(samples, *input shape) where --input takes frames, and y, labels, if there are any; "
+        "scales and predictions are made on them",
+    )
+    group.add_argument(
+        "--input",
+        default="spikes",
+        choices=("spikes", "static", "rate", "latency", "delta"),
+        help="what the host sends: spikes; or values, of which the fabric makes the same input "
+        "current in each of --steps steps (static), spikes with a probability (rate), one spike, "
+        "the sooner the larger the value (latency), or a spike where a value has changed (delta)",
+    )
+    group.add_argument(
+        "--graded",
+        action="store_true",
+        help="with --input spikes: a count of n is one event of value n instead of n events",
     )
 
 
@@ -95,7 +109,16 @@ def network_of(options: argparse.Namespace) -> Network:
 def samples_of(options: argparse.Namespace, network: Network) -> Samples:
     """The samples that --data names, or random ones."""
     limit = getattr(options, "input_max", None)
-    return read_samples(network, options.data, options.steps or network.steps, limit)
+    if options.graded and options.input != "spikes":
+        raise InputError(f"--graded: --input {options.input} carries values already; leave it out")
+    return read_samples(
+        network,
+        options.data,
+        options.steps or network.steps,
+        limit,
+        coding=options.input,
+        graded=options.graded,
+    )
 
 
 def quantise_of(
@@ -104,7 +127,7 @@ def quantise_of(
     """The options as the quantiser takes them."""
     steps = options.steps or network.steps
     if steps is None and samples is not None and samples.given:
-        steps = samples.x.shape[1]
+        steps = samples.counts.shape[1]
     return QuantiseOptions(
         weight_bits=parse_weight_bits(options.weight_bits),
         per_channel=options.per_channel,

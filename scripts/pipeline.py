@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
 from spikefab.gen.samples import load_samples
+from spikefab.hdl.params import FRAMED, MAX_PAYLOAD_WIDTH, SPIKES, Coding, InputParams
 from spikefab.scripts.files import write_whole
 from spikefab.sim.activity import record_activity
 from spikefab.sim.compare import Mismatch, first_mismatch
+from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
 from spikefab.sim.rtl import simulate_rtl
 
@@ -62,11 +65,18 @@ class Samples:
     x: np.ndarray
     y: np.ndarray | None
     given: bool
+    input: InputParams = SPIKES
+    """How `x` becomes events."""
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """What each input of the first layer receives in each step: (samples, steps, *shape)."""
+        return encode(self.input, self.x)
 
     @property
     def input_max(self) -> int:
-        """Most events that an input receives in a step."""
-        return max(1, int(self.x.max()))
+        """Most that an input of the first layer receives in a step."""
+        return max(1, int(self.counts.max()))
 
     @property
     def basis(self) -> str:
@@ -74,6 +84,8 @@ class Samples:
         if self.given:
             n = min(len(self.x), PREDICTION_SAMPLES)
             return f"{'the first ' if n < len(self.x) else ''}{n} samples of the data"
+        if self.input.framed:
+            return f"random frames, {DEFAULT_RATE:.0%} of the inputs not zero"
         return f"random events: {DEFAULT_RATE:.0%} of the inputs in each of {self.x.shape[1]} steps"
 
 
@@ -87,24 +99,64 @@ class Prepared:
 
 
 def read_samples(
-    network: Network, data: Path | None, steps: int | None, input_max: int | None = None
+    network: Network,
+    data: Path | None,
+    steps: int | None,
+    input_max: int | None = None,
+    *,
+    coding: Coding = "spikes",
+    graded: bool = False,
 ) -> Samples:
-    """The user's samples, or the same random ones every time."""
+    """The user's samples, or the same random ones every time.
+
+    `coding`: what they hold. `graded`: a count is the value of one event. `input_max`: the largest
+    number that they may hold; the width of a value is taken from it, else from the samples.
+    """
+    framed = coding in FRAMED
+    y = None
     if data is not None:
-        x, y = load_samples(data, network.input_shape, input_max, steps)
-        return Samples(x=x, y=y, given=True)
-    steps = steps or network.steps or RANDOM_STEPS
-    rng = np.random.default_rng(0)
-    shape = (VECTOR_SAMPLES, steps, *network.input_shape)
-    return Samples(x=(rng.random(shape) < DEFAULT_RATE).astype(np.uint8), y=None, given=False)
+        x, y = load_samples(data, network.input_shape, input_max, steps, framed=framed)
+    else:
+        rng = np.random.default_rng(0)
+        lead = (VECTOR_SAMPLES,) if framed else (VECTOR_SAMPLES, steps or RANDOM_STEPS)
+        valued = coding != "spikes" or graded
+        largest = min(255, input_max or (7 if valued else 1))
+        x = rng.integers(1, largest, (*lead, *network.input_shape), endpoint=True)
+        x = (x * (rng.random(x.shape) < DEFAULT_RATE)).astype(np.uint8)
+    params = _coding(coding, graded, steps, int(input_max or x.max()))
+    return Samples(x=x, y=y, given=data is not None, input=params)
+
+
+def _coding(coding: Coding, graded: bool, steps: int | None, largest: int) -> InputParams:
+    """The input of the core for samples that hold at most `largest`."""
+    if coding == "spikes" and not graded:
+        return SPIKES
+    width = max(1, largest.bit_length())
+    if width > MAX_PAYLOAD_WIDTH:
+        raise InputError(
+            f"--input {coding}: the samples hold {largest}; values have at most "
+            f"{MAX_PAYLOAD_WIDTH} bits: scale them to 0 to {(1 << MAX_PAYLOAD_WIDTH) - 1}"
+        )
+    if coding not in FRAMED:
+        return InputParams(coding=coding, payload_width=width)
+    if steps is None:
+        raise InputError(
+            f"--steps: missing; with --input {coding} a sample is one frame, and --steps N says "
+            "for how many steps it acts"
+        )
+    return InputParams(coding=coding, payload_width=width, steps=steps)
 
 
 def prepare(network: Network, options: QuantiseOptions, calibration: Samples) -> Prepared:
     """Puts a network in integers, with scales chosen on samples where the user gave some."""
     activity = None
     if calibration.given:
-        activity = record_activity(network, calibration.x, CALIBRATION_SAMPLES)
-        options = replace(options, input_max=max(options.input_max, calibration.input_max))
+        activity = record_activity(network, calibration.counts, CALIBRATION_SAMPLES)
+    largest = calibration.input_max if calibration.given else 1
+    if calibration.input.coding in ("spikes", "static"):
+        # Any value of the width may come.
+        largest = max(largest, options.input_max, calibration.input.max_value)
+    options = replace(options, input_max=largest, input=calibration.input)
     qnet, report = quantise_with_report(network, options, activity)
     return Prepared(network=network, qnet=qnet, report=report)
 
@@ -151,9 +203,12 @@ def compile_design(
     qnet = prepared.qnet
     x = samples.x[:PREDICTION_SAMPLES]
     golden = run_golden(qnet, x)
+    counts = samples.counts[:PREDICTION_SAMPLES]
     spikes = [golden.spikes[layer.name] for layer in qnet.layers]
-    sources = [x.reshape(*x.shape[:2], -1), *spikes[:-1]]
+    sources = [counts.reshape(*counts.shape[:2], -1), *spikes[:-1]]
     rates = [float(source.mean()) for source in sources]
+    if qnet.input.payload_width:
+        rates[0] = float((sources[0] != 0).mean())
     plan = make_plan(qnet, target_budget(target), lanes=lanes, rates=rates)
     cycles = predict_cycles(plan.core, x, spikes)
     shell = None

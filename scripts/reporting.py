@@ -65,12 +65,14 @@ def make_report(
     """
     qnet = design.qnetwork()
     network = load_saved_network(design.path / "reference.npz")
-    x, y = samples.x, samples.y
+    x, y = samples.counts, samples.y
     # Membranes of one sample only: traces of a whole test set would fill the memory.
-    reference, golden = run_reference(network, x), run_golden(qnet, x)
+    reference, golden = run_reference(network, x), run_golden(qnet, x, encoded=True)
     shown = _liveliest(golden.spikes[qnet.layers[0].name])
     one_reference = run_reference(network, x[shown : shown + 1], record=True)
-    one_golden = run_golden(qnet, x[shown : shown + 1], record=[p.name for p in qnet.layers])
+    one_golden = run_golden(
+        qnet, x[shown : shown + 1], encoded=True, record=[p.name for p in qnet.layers]
+    )
     report_file = design.path / "report.json"
     placed = json.loads(report_file.read_text(encoding="utf-8")) if report_file.is_file() else {}
     manifest = design.manifest
@@ -154,11 +156,11 @@ def _figures(
         accuracy_float=exact,
         accuracy_integer=integer,
         accuracy_board=measured.get("board_accuracy"),
-        samples=len(samples.x),
+        samples=len(samples.counts),
         samples_board=measured.get("board_samples"),
         board_kind=board_kind,
-        input_spikes=float(samples.x.sum() / len(samples.x)),
-        layer_spikes=sum(float(s.sum()) for s in golden.spikes.values()) / len(samples.x),
+        input_spikes=float(samples.counts.sum() / len(samples.counts)),
+        layer_spikes=sum(float(s.sum()) for s in golden.spikes.values()) / len(samples.counts),
         cycles_predicted=predicted["cycles_per_inference"],
         cycles_measured=measured.get("cycles_per_inference"),
         interval_cycles=measured.get("interval_cycles", predicted["interval_cycles"]),
@@ -238,15 +240,15 @@ def _sweep(
     for bits in SWEEP:
         if bits == chosen:
             # The design as it is, whatever it was calibrated on.
-            mine = run_golden(qnet, samples.x)
+            mine = run_golden(qnet, samples.counts, encoded=True)
             answers = _classes(qnet, mine.spikes, mine.mem)
             accuracy.append(float((answers == samples.y).mean()))
             continue
         options = QuantiseOptions(
-            weight_bits=bits, input_max=qnet.input_max, steps=samples.x.shape[1]
+            weight_bits=bits, input_max=qnet.input_max, steps=samples.counts.shape[1]
         )
         candidate = prepare(network, options, calibration).qnet
-        result = run_golden(candidate, samples.x)
+        result = run_golden(candidate, samples.counts, encoded=True)
         answers = _classes(candidate, result.spikes, result.mem)
         accuracy.append(float((answers == samples.y).mean()))
     exact = _classes(qnet, reference.spikes, reference.mem) == samples.y

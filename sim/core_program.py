@@ -22,10 +22,12 @@ class Core:
     n_outputs: int
     payload_width: int = 0
     """Bits of the signed payload of an output event; 0 for spikes."""
+    value_width: int = 0
+    """Bits of the unsigned value of an input event; 0 for spikes."""
 
     @property
     def in_width(self) -> int:
-        return 2 + address_width(self.n_inputs)
+        return 2 + address_width(self.n_inputs) + self.value_width
 
     @property
     def out_width(self) -> int:

@@ -51,7 +51,9 @@ def _encode(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Items of all samples in order, and where each sample starts among them."""
     samples, steps, n = x.shape
     rows = x.reshape(samples * steps, n)
-    ends = np.cumsum(rows.sum(axis=1, dtype=np.int64) + 1)
+    # A value is one event, a count as many.
+    n_events = (rows != 0) if core.value_width else rows
+    ends = np.cumsum(n_events.sum(axis=1, dtype=np.int64) + 1)
     items = np.zeros(int(ends[-1]), np.uint64)
     tokens = np.ones(samples * steps, np.uint64)
     tokens[steps - 1 :: steps] |= np.uint64(2)
@@ -59,8 +61,12 @@ def _encode(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is_event[ends - 1] = False
     items[ends - 1] = tokens
     row, address = np.nonzero(rows)
-    events = np.repeat(address, rows[row, address]).astype(np.uint64)
-    items[is_event] = events << np.uint64(2)
+    events = address.astype(np.uint64) << np.uint64(2)
+    if core.value_width:
+        at = np.uint64(2 + address_width(core.n_inputs))
+        items[is_event] = events | rows[row, address].astype(np.uint64) << at
+    else:
+        items[is_event] = np.repeat(events, rows[row, address])
     start = np.concatenate([[0], ends[steps - 1 :: steps]]).astype(np.uint64)
     return items, start
 
@@ -132,15 +138,17 @@ def run_core(
     back_pressure: float = 0.0,
     seed: int = 0,
     hang: int = 1_000_000,
+    steps: int | None = None,
 ) -> SimResult:
     """Runs samples (samples, steps, inputs) through a program that `build_core` made.
 
+    `steps`: the output's steps a sample, where they are not the input's.
     `name`: the output population, for messages. `hang`: clock cycles without any item moving
     after which the core counts as stuck. The rest as in `simulate_rtl`.
     """
     if not 0 <= back_pressure < 1:
         raise InputError(f"back pressure {back_pressure}: a probability, 0 to below 1")
-    samples, steps, _ = x.shape
+    samples, steps = x.shape[0], steps or x.shape[1]
     scratch = Path(tempfile.mkdtemp(prefix="run-", dir=program.parent))
     passes: list[_Pass] = []
     lock = threading.Lock()
@@ -196,7 +204,7 @@ def run_core(
             for target in (read_progress, read_errors):
                 task.readers.append(threading.Thread(target=target, args=(task,), daemon=True))
                 task.readers[-1].start()
-        return _collect(passes, core, x.shape, name, monitors, monitor_file)
+        return _collect(passes, core, (samples, steps), name, monitors, monitor_file)
     finally:
         for task in passes:
             if task.process.poll() is None:
@@ -210,12 +218,12 @@ def run_core(
 def _collect(
     passes: Sequence[_Pass],
     core: Core,
-    shape: tuple[int, ...],
+    shape: tuple[int, int],
     name: str,
     monitors: Sequence[Monitor],
     monitor_file: Path,
 ) -> SimResult:
-    samples, steps, _ = shape
+    samples, steps = shape
     values = np.zeros((samples, steps, core.n_outputs), np.int64)
     cycles = np.zeros(samples, np.int64)
     interval = np.zeros(samples, np.int64)

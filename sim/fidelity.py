@@ -12,7 +12,8 @@ import numpy as np
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Network
 from spikefab.gen.qnetwork import QLayer, QNetwork
-from spikefab.gen.samples import check_counts
+from spikefab.gen.samples import check_samples
+from spikefab.sim.encode import encode
 from spikefab.sim.golden import GoldenResult, run_golden
 from spikefab.sim.reference import ReferenceResult, run_reference
 
@@ -124,13 +125,13 @@ def compare_to_reference(
     progress: Callable[[int, int], None] | None = None,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Fidelity:
-    """Runs `x` (samples, steps, *input_shape) through both networks and compares every output.
+    """Runs `x`, samples as `run_golden` takes them, through both networks; compares every output.
 
     `y`: labels (samples,). `local`: also each layer alone, driven by the reference's spikes, which
     tells where a difference comes from. Works on chunks of samples that keep the traces within
     `chunk_bytes`; `progress(done, total)` is called after each.
     """
-    x = check_counts(x, qnet.input_shape, qnet.input_max, qnet.steps)
+    x = encode(qnet.input, check_samples(qnet, x))
     n_samples, n_steps = x.shape[:2]
     if y is not None and y.shape != (n_samples,):
         raise InputError(f"y has shape {y.shape}; labels are one integer a sample, ({n_samples},)")
@@ -144,7 +145,7 @@ def compare_to_reference(
     for start in range(0, n_samples, chunk):
         part = x[start : start + chunk]
         reference = run_reference(network, part, record=True)
-        golden = run_golden(qnet, part, record=[layer.name for layer in qnet.layers])
+        golden = run_golden(qnet, part, encoded=True, record=[layer.name for layer in qnet.layers])
         assert reference.mem is not None
         source = part.reshape(*part.shape[:2], -1)
         for layer in qnet.layers:
@@ -194,7 +195,7 @@ def _alone(qnet: QNetwork, layer: QLayer, source: np.ndarray) -> GoldenResult:
     """`layer` driven by given spike counts (samples, steps, n_in)."""
     most = max(1, int(source.max(initial=0)))
     alone = replace(qnet, layers=(layer,), input_shape=(layer.synapse.n_in,), input_max=most)
-    return run_golden(alone, source, record=[layer.name])
+    return run_golden(alone, source, encoded=True, record=[layer.name])
 
 
 class _Tally:

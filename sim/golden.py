@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikefab.gen.qnetwork import QLayer, QNetwork
-from spikefab.gen.samples import check_counts
+from spikefab.gen.samples import check_counts, check_samples
 from spikefab.hdl.params import NeuronParams
+from spikefab.sim.encode import encode
 
 __all__ = ["GoldenResult", "run_golden"]
 
@@ -38,15 +39,21 @@ def run_golden(
     x: np.ndarray,
     *,
     record: Collection[str] = (),
+    encoded: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> GoldenResult:
     """Runs samples through the integer network.
 
-    `x`: integers (samples, steps, *input_shape), events an input a step, 0 to `input_max`.
-    `record`: populations whose membranes to keep. `progress(done, total)` is called a chunk.
-    Raises `InputError` for samples that the network does not take.
+    `x`: integers (samples, steps, *input_shape), events an input a step, 0 to `input_max`; where
+    the input is framed, values (samples, *input_shape). `encoded`: `x` went through
+    `sim.encode.encode` already. `record`: populations whose membranes to keep.
+    `progress(done, total)` is called a chunk. Raises `InputError` for samples that the network
+    does not take.
     """
-    x = check_counts(x, qnet.input_shape, qnet.input_max, qnet.steps)
+    if encoded:
+        x = check_counts(x, x.shape[2:], qnet.input_max, qnet.steps)
+    else:
+        x = encode(qnet.input, check_samples(qnet, x))
     n_samples, n_steps = x.shape[:2]
     spikes = {
         layer.name: np.zeros((n_samples, n_steps, layer.neuron.n), np.int16)

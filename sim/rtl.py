@@ -14,7 +14,7 @@ import numpy as np
 
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
-from spikefab.gen.samples import check_counts
+from spikefab.gen.samples import check_samples
 from spikefab.sim.core_program import Core, Monitor, build_core
 from spikefab.sim.core_run import SimResult, run_core
 from spikefab.sim.gates import family_of, netlist
@@ -42,7 +42,7 @@ def simulate_rtl(
 ) -> SimResult:
     """Runs samples through the module `spikefab_core` of a design.
 
-    `x`: integers (samples, steps, *input_shape), events an input a step.
+    `x`: samples as `sim.golden.run_golden` takes them.
     `engine`: `rtl` for the Verilog as written, `gates` for its netlist after synthesis.
     `fst`: where to write a waveform of the samples, each alone in the core.
     `record`: populations whose membranes and spikes to record (`rtl` only).
@@ -52,12 +52,16 @@ def simulate_rtl(
     that it does not take and tools that are missing.
     """
     qnet = design.qnetwork()
-    x = check_counts(x, qnet.input_shape, qnet.input_max, qnet.steps)
+    x = check_samples(qnet, x)
+    steps = qnet.input.steps or x.shape[1]
+    if qnet.input.framed:
+        x = x[:, None]
     last = qnet.layers[-1]
     core = Core(
         n_inputs=qnet.n_inputs,
         n_outputs=qnet.n_outputs,
         payload_width=0 if last.neuron.spiking else last.neuron.membrane_width,
+        value_width=qnet.input.payload_width,
     )
     monitors = _monitors(design, record) if record else []
     if fst is not None:
@@ -67,9 +71,9 @@ def simulate_rtl(
         raise InputError(
             "--record: a netlist after synthesis has no membranes to record; use --engine rtl"
         )
-    events = int(x.sum())
+    events = int(np.count_nonzero(x) if qnet.input.payload_width else x.sum())
     busiest = max(_lanes_cost(design))
-    cycles = 2 * (events * busiest + x.shape[0] * x.shape[1] * 16)
+    cycles = 2 * (events * busiest + x.shape[0] * steps * 16)
     with locked(folder):
         sources = [design.verilog]
         if engine == "gates":
@@ -109,6 +113,7 @@ def simulate_rtl(
         back_pressure=back_pressure,
         seed=seed,
         hang=hang,
+        steps=steps,
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spikefab.gen.bounds import accumulator_range, membrane_bound, signed_width
 from spikefab.gen.qnetwork import QLayer, QNetwork
-from spikefab.hdl.params import NeuronParams, SynapseParams
+from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, SynapseParams
 
 __all__ = ["PRESETS", "DrawnNetwork", "networks", "neuron_params"]
 
@@ -48,7 +48,8 @@ class DrawnNetwork(NamedTuple):
     lanes: list[int]
     """Lanes of each layer, 1 to its fan-out."""
     x: np.ndarray
-    """int (samples, steps, n_inputs), counts up to `qnet.input_max`."""
+    """Samples as the input's coding takes them: counts (samples, steps, n_inputs) up to
+    `qnet.input_max`, or frames of values (samples, n_inputs)."""
 
 
 @st.composite
@@ -67,15 +68,18 @@ def networks(
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_layers = draw(st.integers(1, max_layers), label="layers")
-    input_max = draw(st.sampled_from([1, 1, 1, 2, 5]), label="input_max")
     n_samples = draw(st.integers(1, max_samples), label="samples")
     n_steps = draw(st.integers(1, max_steps), label="steps")
+    coding, input_max = draw(_input(n_steps), label="input")
     n_in = n_inputs = draw(st.integers(1, max_neurons), label="inputs")
     source_max, layers, lanes, bounded = input_max, [], [], False
     for i in range(n_layers):
         n = draw(st.integers(1, max_neurons), label=f"neurons {i}")
         integrator = i == n_layers - 1 and draw(st.integers(0, 3), label="LI output") == 3
         layer, needs_steps = _layer(draw, rng, i, n_in, n, source_max, n_steps, integrator)
+        if i == 0:
+            graded = replace(layer.synapse, payload_width=coding.payload_width)
+            layer = replace(layer, synapse=graded)
         layers.append(layer)
         bounded |= needs_steps
         lanes.append(draw(st.integers(1, n) | st.just(n) | st.just(1), label=f"lanes {i}"))
@@ -87,9 +91,28 @@ def networks(
         output_name="output",
         layers=tuple(layers),
         input_max=input_max,
+        input=coding,
         steps=n_steps if bounded else None,
     )
-    return DrawnNetwork(qnet, lanes, _samples(draw, rng, n_samples, n_steps, n_inputs, input_max))
+    x = _samples(draw, rng, n_samples, n_steps, n_inputs, input_max)
+    return DrawnNetwork(qnet, lanes, x[:, 0] if coding.framed else x)
+
+
+@st.composite
+def _input(draw: st.DrawFn, steps: int) -> tuple[InputParams, int]:
+    """How the input is coded, and the most that one of its addresses receives in a step."""
+    kind = draw(st.sampled_from(["spikes", "counts", "graded", "static"]))
+    if kind == "spikes":
+        return SPIKES, 1
+    if kind == "counts":
+        return SPIKES, draw(st.sampled_from([2, 5]))
+    width = draw(st.sampled_from([3, 1, 2, 4, 5, 8]), label="payload width")
+    coding = InputParams(
+        coding="static" if kind == "static" else "spikes",
+        payload_width=width,
+        steps=steps if kind == "static" else 0,
+    )
+    return coding, coding.max_value
 
 
 def _samples(

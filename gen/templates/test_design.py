@@ -47,14 +47,16 @@ async def run(dut, pause):
     rng = random.Random(1)
     x, spikes = VECTORS["x"], VECTORS["spikes"]
     mem = VECTORS["mem"] if "mem" in VECTORS.files else None
-    n_samples, n_steps = x.shape[:2]
+    n_samples, n_tokens = len(x), int(VECTORS["tokens"])
     items = []
-    for sample in x.reshape(n_samples, n_steps, -1):
+    for sample in x.reshape(n_samples, n_tokens, -1):
         for t, step in enumerate(sample):
-            events = [int(a) for a in np.repeat(np.arange(len(step)), step)]
+            # An event carries a value, or there are as many events as the count says.
+            repeats = step != 0 if "payload" in STREAMS["i"] else step
+            events = [int(a) for a in np.repeat(np.arange(len(step)), repeats)]
             rng.shuffle(events)  # the order within a step must not matter
-            items += [pack(STREAMS["i"], address=a) for a in events]
-            items.append(pack(STREAMS["i"], token=1, last=int(t == n_steps - 1)))
+            items += [pack(STREAMS["i"], address=a, payload=int(step[a])) for a in events]
+            items.append(pack(STREAMS["i"], token=1, last=int(t == n_tokens - 1)))
     dut.rst.value = 1
     dut.i__valid.value = 0
     dut.o__ready.value = 0
@@ -76,7 +78,9 @@ async def run(dut, pause):
         waited = 0
         item = unpack(STREAMS["o"], int(dut.o__payload.value))
         if item["token"]:
-            assert item["last"] == (step == n_steps - 1), f"last: sample {sample}, step {step}"
+            assert item["last"] == (step == spikes.shape[1] - 1), (
+                f"last: sample {sample}, step {step}"
+            )
             sample, step = (sample + 1, 0) if item["last"] else (sample, step + 1)
         elif got_mem is not None:
             got_mem[sample, step, item["address"]] = item["payload"]

@@ -105,7 +105,10 @@ def test_the_manifest(good: Design) -> None:
     m = good.manifest
     assert (m["format"], m["name"], m["top"], m["pins"]) == (1, "small", "spikefab_core", None)
     assert m["target"]["device"] == "LFE5U-25F"
-    assert m["input"] == {"name": "input", "shape": [6], "size": 6, "max_events": 1}
+    assert m["input"] == {
+        "name": "input", "shape": [6], "size": 6, "max_events": 1,
+        "coding": "spikes", "payload_width": 0, "steps": 0,
+    }  # fmt: skip
     assert m["output"] == {
         "name": "population1", "size": 3, "kind": "spikes", "payload_width": 0, "lsb": [0.25],
     }  # fmt: skip

@@ -12,7 +12,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.sim import Simulator
 
-from spikefab.hdl.event import event_stream
+from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.link import HostLink, LinkParams
 
 CYCLE = 1e-6
@@ -31,7 +31,9 @@ class EchoCore(wiring.Component):
 
     def __init__(self, n: int, width: int, delay: int):
         self._n, self._width, self._delay = n, width, delay
-        super().__init__({"i": In(event_stream(n)), "o": Out(event_stream(n, width))})
+        super().__init__(
+            {"i": In(event_stream(n)), "o": Out(event_stream(n, membrane_payload(width)))}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
