@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from spikefab.gen.qnetwork import QLayer, QNetwork
 from spikefab.gen.samples import check_counts, check_samples
-from spikefab.hdl.params import NeuronParams
 from spikefab.sim.encode import encode
 
 __all__ = ["GoldenResult", "run_golden"]
 
-CHUNK_BYTES = 64 << 20
+CHUNK_BYTES = 8 << 20
 """Working memory a chunk of samples may take in the widest layer: more only misses caches."""
+
+_runners: WeakKeyDictionary[QLayer, _Layer] = WeakKeyDictionary()
+"""Layers never change: what was made of one serves as long as it lives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ def run_golden(
     }
     widest = max(qnet.n_inputs, *(layer.neuron.n for layer in qnet.layers))
     chunk = max(1, CHUNK_BYTES // (4 * max(1, n_steps) * widest))
-    runners = [_Layer(layer) for layer in qnet.layers]
+    runners = [_runner(layer) for layer in qnet.layers]
     for start in range(0, n_samples, chunk):
         stop = min(start + chunk, n_samples)
         # Time first: each step is then one contiguous block.
@@ -80,6 +84,12 @@ def run_golden(
         if progress is not None:
             progress(stop, n_samples)
     return GoldenResult(spikes, mem)
+
+
+def _runner(layer: QLayer) -> _Layer:
+    if layer not in _runners:
+        _runners[layer] = _Layer(layer)
+    return _runners[layer]
 
 
 class _Layer:
@@ -99,83 +109,116 @@ class _Layer:
         bits = max(current, bias, threshold, product) + 3
         self.int = np.int32 if bits < 32 else np.int64
 
-    def constant(self, values: tuple[int, ...]) -> np.ndarray | int:
-        return values[0] if len(values) == 1 else np.array(values, self.int)
-
-    def run(self, events: np.ndarray, trace: np.ndarray | None) -> np.ndarray:
-        """`events` (steps, samples, n_in) to spikes (steps, samples, n) int16."""
-        p = self.neuron
-        n_steps, n_samples = events.shape[:2]
-        flat = events.reshape(n_steps * n_samples, -1).astype(self.float)
-        sums = (flat @ self.weights).astype(self.int).reshape(n_steps, n_samples, p.n)
-        out = np.zeros((n_steps, n_samples, p.n), np.int16)
-        v = np.empty((n_samples, p.n), self.int)
-        v[:] = self.constant(p.v_init)
-        for t in range(n_steps):
-            v, spiked = self.step(v, sums[t])
-            if trace is not None:
-                trace[:, t] = v
-            if spiked is not None:
-                out[t] = spiked
-        return out
-
-    def step(self, v: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """One step: (new membrane, spike counts or None)."""
-        p = self.neuron
-        threshold = self.constant(p.threshold)
-        reset = np.asarray(self.constant(p.v_reset) if p.reset == "value" else 0, self.int)
-        late = p.spiking and (p.reset_time != "same" or p.output_lag)
-        before = _above(v, threshold, p) if late else None
-
-        def apply(x: np.ndarray, k: np.ndarray) -> np.ndarray:
-            if p.reset == "subtract":
-                return x - k * threshold
-            return np.where(k != 0, reset, x)
-
-        if p.reset_time == "next-before-leak" and before is not None:
-            v = apply(v, before)
-        u = self.leak(v)
-        if p.reset_time == "next-after-leak" and before is not None:
-            u = apply(u, before)
-        u = u + (sums << p.fraction_bits) + self.constant(p.bias)
-        k: np.ndarray | None = None
-        if p.spiking:
-            k = _spike_count(u, threshold, p)
-            if p.reset_time == "same":
-                u = apply(u, k)
-            elif p.reset_correction:
-                assert before is not None
-                change = k - before
-                u = u - change * (threshold if p.reset == "subtract" else u)
+        self.threshold = self.constant(p.threshold)
+        self.reset_value = self.constant(p.v_reset if p.reset == "value" else (0,))
+        self.leak_num = self.constant(p.leak_num)
+        self.leaks = p.leak_num != (1,) or p.leak_shift != 0
+        low, high = [], []
         if p.v_min is not None:
-            u = np.maximum(u, self.constant(p.v_min))
+            low.append(self.constant(p.v_min))
         if p.saturate:
             top = 1 << (p.membrane_width - 1)
-            u = np.clip(u, -top, top - 1)
-        return u.astype(self.int, copy=False), before if p.output_lag else k
+            low.append(self.int(-top))
+            high.append(self.int(top - 1))
+        self.low, self.high = low, high
 
-    def leak(self, v: np.ndarray) -> np.ndarray:
+    def constant(self, values: tuple[int, ...]) -> Any:
+        """One number for all neurons, or one a neuron."""
+        return self.int(values[0]) if len(values) == 1 else np.array(values, self.int)
+
+    def run(self, events: np.ndarray, trace: np.ndarray | None) -> np.ndarray:
+        """`events` (steps, samples, n_in) to spike counts (steps, samples, n), bool or int16."""
         p = self.neuron
-        num = self.constant(p.leak_num)
-        if p.leak_shift == 0 and isinstance(num, int):
-            return v * num if num != 1 else v
-        product = v * num
-        if p.leak_rounding == "floor":
-            return product >> p.leak_shift
-        if p.leak_rounding == "nearest":
-            half = (1 << p.leak_shift) >> 1
-            return (product + half) >> p.leak_shift
-        return np.sign(v) * (np.abs(product) >> p.leak_shift)
+        n_steps, n_samples = events.shape[:2]
+        currents = self.currents(events.reshape(n_steps * n_samples, -1))
+        currents = currents.reshape(n_steps, n_samples, p.n)
+        out: np.ndarray = np.zeros(currents.shape, np.bool_ if p.count_width == 1 else np.int16)
+        v = np.empty((n_samples, p.n), self.int)
+        v[:] = self.constant(p.v_init)
+        work, flags = np.empty_like(v), np.empty_like(out[0])
+        for t in range(n_steps):
+            self.step(v, currents[t], out[t], work, flags)
+            if trace is not None:
+                trace[:, t] = v
+        return out
 
+    def currents(self, events: np.ndarray) -> np.ndarray:
+        """What steps' events (steps, n_in) and the bias add to membranes, (steps, n)."""
+        p = self.neuron
+        sums = events.astype(self.float) @ self.weights
+        currents: np.ndarray = sums.astype(self.int)
+        if p.fraction_bits:
+            currents <<= p.fraction_bits
+        if any(p.bias):
+            currents += self.constant(p.bias)
+        return currents
 
-def _above(v: np.ndarray, threshold: np.ndarray | int, p: NeuronParams) -> np.ndarray:
-    above = v > threshold if p.compare == "gt" else v >= threshold
-    return above.astype(v.dtype)
+    def step(
+        self,
+        v: np.ndarray,
+        current: np.ndarray,
+        out: np.ndarray,
+        work: np.ndarray,
+        flags: np.ndarray,
+    ) -> None:
+        """One step of the membranes `v`, in place; the spike counts go to `out`. `work` and `flags`
+        are scratch space: arrays made anew cost small batches more than the arithmetic."""
+        p = self.neuron
+        before, spikes = (out, flags) if p.output_lag else (flags, out)
+        if p.spiking and (p.reset_time != "same" or p.output_lag):
+            self.compare(v, before)
+        if p.spiking and p.reset_time == "next-before-leak":
+            self.reset(v, before, work)
+        if self.leaks:
+            self.leak(v, work)
+        if p.spiking and p.reset_time == "next-after-leak":
+            self.reset(v, before, work)
+        v += current
+        if p.spiking:
+            if p.count_width > 1:
+                self.count(v, spikes, work)
+            elif p.reset_time == "same" or p.reset_correction or not p.output_lag:
+                self.compare(v, spikes)
+            if p.reset_time == "same":
+                self.reset(v, spikes, work)
+            elif p.reset_correction:
+                np.subtract(spikes, before, out=work, dtype=self.int)
+                work *= self.threshold if p.reset == "subtract" else v
+                v -= work
+        for low in self.low:
+            np.maximum(v, low, out=v)
+        for high in self.high:
+            np.minimum(v, high, out=v)
 
+    def compare(self, v: np.ndarray, out: np.ndarray) -> None:
+        if self.neuron.compare == "gt":
+            np.greater(v, self.threshold, out=out)
+        else:
+            np.greater_equal(v, self.threshold, out=out)
 
-def _spike_count(u: np.ndarray, threshold: np.ndarray | int, p: NeuronParams) -> np.ndarray:
-    """The largest k up to `max_count` whose (k-1) thresholds below u still compare as a spike."""
-    if p.count_width == 1:
-        return _above(u, threshold, p)
-    whole = u // threshold if p.compare == "ge" else (u - 1) // threshold
-    return np.clip(whole, 0, p.max_count)
+    def count(self, v: np.ndarray, out: np.ndarray, work: np.ndarray) -> None:
+        """The largest k up to `max_count` whose (k-1) thresholds below v still spike."""
+        np.subtract(v, int(self.neuron.compare == "gt"), out=work)
+        work //= self.threshold
+        np.clip(work, 0, self.neuron.max_count, out=out, casting="unsafe")
+
+    def reset(self, v: np.ndarray, spikes: np.ndarray, work: np.ndarray) -> None:
+        if self.neuron.reset == "subtract":
+            np.multiply(spikes, self.threshold, out=work)
+            v -= work
+        else:
+            np.copyto(v, self.reset_value, where=spikes.astype(np.bool_, copy=False))
+
+    def leak(self, v: np.ndarray, work: np.ndarray) -> None:
+        p = self.neuron
+        signed = p.leak_rounding == "toward-zero"
+        if signed:
+            np.sign(v, out=work)
+            np.abs(v, out=v)
+        v *= self.leak_num
+        if p.leak_rounding == "nearest" and p.leak_shift:
+            v += 1 << (p.leak_shift - 1)
+        if p.leak_shift:
+            v >>= p.leak_shift
+        if signed:
+            v *= work
