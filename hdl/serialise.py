@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -239,7 +239,7 @@ class MembraneSerialiser(wiring.Component):
     reserve : in stream, 1 bit
         Accepted where the queue has room for a whole pass.
     i : in stream without back-pressure, GroupOutput
-    o : out stream, EventLayout(n, membrane_width)
+    o : out stream, EventLayout(n, signed(membrane_width))
         Addresses 0 to n-1 in order, one a cycle while the consumer takes them, then the token.
     """
 
@@ -254,7 +254,7 @@ class MembraneSerialiser(wiring.Component):
             {
                 "reserve": In(stream.Signature(unsigned(1))),
                 "i": In(stream.Signature(GroupOutput(params), always_ready=True)),
-                "o": Out(event_stream(params.neuron.n, params.neuron.membrane_width)),
+                "o": Out(event_stream(params.neuron.n, signed(params.neuron.membrane_width))),
             }
         )
 
