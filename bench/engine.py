@@ -1,58 +1,68 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The accumulate engine after place and route, beside the figure that it is measured against.
+"""the accumulate engine on an ECP5-25F, beside Spiker+
 
-    python bench/engine.py --lanes 64 [--seeds 3]
-
-784-128-10 neurons, 4-bit weights, reset by subtraction, 100 steps at 10 % input rate, on an ECP5
-LFE5U-25F-6 with unconstrained pins. Spiker+ 2.0.3 (measured with the same part and tools, its own
-VHDL for the same sizes): 14,236 COMB, 50.8 MHz, 92,565 cycles an inference. Place and route takes
-minutes a seed.
+784-128-10 neurons, 4-bit weights, reset by subtraction, 100 steps at 10 % input rate, on an
+LFE5U-25F-6 with unconstrained pins. Spiker+ 2.0.3 was placed with the same part and tools from its
+own VHDL for the same sizes.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
-from pathlib import Path
 
-from spikefab.boards.flow import build
-from spikefab.boards.target import find_target
-from spikefab.gen.load import load_network
-from spikefab.gen.options import QuantiseOptions
-from spikefab.scripts.pipeline import compile_design, prepare, read_samples
+from bench.figures import Figure, Table, at_least, at_most
+from bench.runs import HERE, add_build, folder_for, measure, random_events
 
-HERE = Path(__file__).resolve().parent
-SPIKER = {"comb": 14_236, "fmax": 50.8, "cycles": 92_565}
+__all__ = ["add_arguments", "run"]
+
+STEPS, RATE = 100, 0.1
+BARS = {64: (7_000, 110, 17_000), 128: (11_000, 95, 9_000)}
+"""COMB, MHz and cycles an inference for a number of lanes."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lanes", type=int, default=64)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--membrane-bits", type=int, help="clamp membranes (default: the bound)")
-    options = parser.parse_args()
-    network = load_network(HERE / "mnist_784_128_10.toml")
-    samples = read_samples(network, None, 100)
-    widths = QuantiseOptions(weight_bits=4, membrane_bits=options.membrane_bits, steps=100)
-    prepared = prepare(network, widths, samples)
-    with tempfile.TemporaryDirectory() as folder:
-        design, _ = compile_design(
-            prepared, find_target("ecp5-25f"), Path(folder) / "design", samples, lanes=options.lanes
-        )
-        cycles = design.manifest["predicted"]["cycles_per_inference"]
-        report = build(
-            design, seeds=options.seeds, progress=lambda text: print(text, file=sys.stderr)
-        )
-    fmax, comb = report["fmax_mhz"], report["resources"]["comb"]
-    microseconds = cycles / fmax
-    print(f"{'':24}{'COMB':>8}{'MHz':>8}{'cycles':>10}{'µs':>10}")
-    print(f"{f'spikefab, {options.lanes} lanes':24}{comb:8,}{fmax:8.1f}{cycles:10,.0f}"
-          f"{microseconds:10.1f}")  # fmt: skip
-    print(f"{'Spiker+ 2.0.3':24}{SPIKER['comb']:8,}{SPIKER['fmax']:8.1f}{SPIKER['cycles']:10,}"
-          f"{SPIKER['cycles'] / SPIKER['fmax']:10.1f}")  # fmt: skip
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lanes", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--device", default="ecp5-25f", help="another part (no bar)")
+    add_build(parser)
 
 
-if __name__ == "__main__":
-    main()
+def run(options: argparse.Namespace) -> list[Table]:
+    tables = []
+    with folder_for(options.keep) as folder:
+        data = random_events(folder / "events.npz", RATE, 4, STEPS, 784)
+        for lanes in options.lanes:
+            target = ["--device", options.device, "--lanes", lanes, "--weight-bits", 4]
+            found = measure(
+                folder / f"lanes{lanes}", HERE / "mnist_784_128_10.toml", data, options, target
+            )
+            bars = BARS.get(lanes) if options.device == "ecp5-25f" else None
+            figures = []
+            if found.report:
+                comb, mhz = found.resource("comb", "lc"), found.fmax
+                what = "COMB" if "comb" in found.report["resources"] else "LC"
+                if bars:
+                    figures += [
+                        at_most(what, comb, bars[0], "14,236"),
+                        at_least("Fmax, MHz", mhz, bars[1], "50.8", 1),
+                    ]
+                else:
+                    figures += [
+                        Figure(what=what, value=comb, anchor="14,236"),
+                        Figure(what="Fmax, MHz", value=mhz, anchor="50.8", digits=1),
+                    ]
+            cycles = "cycles an inference"
+            if bars:
+                figures.append(at_most(cycles, found.cycles, bars[2], "92,565"))
+            else:
+                figures.append(Figure(what=cycles, value=found.cycles, anchor="92,565"))
+            if found.report:
+                us = found.cycles / found.fmax
+                figures.append(Figure(what="µs an inference", value=us, anchor="1,822.1", digits=1))
+                figures.append(Figure(what="block RAM", value=found.resource("ram", "ebr"),
+                                      anchor="31"))  # fmt: skip
+            title = f"784-128-10 on {options.device}, {lanes} lanes"
+            tables.append(
+                Table(title=title, figures=figures, anchor="Spiker+, measured",
+                      notes=[f"  {found.seeds}"])
+            )  # fmt: skip
+    return tables

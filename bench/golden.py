@@ -1,29 +1,45 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the golden model is: a 784-512-10 network on 10,000 samples of 20 steps, one core.
+"""the golden model's speed, and its ratio to snnTorch in one process
 
-    OPENBLAS_NUM_THREADS=1 python bench/golden.py [--samples N]
-
-Weights and events are random: the time depends on sizes alone. With snnTorch installed (it is no
-dependency) the same network is run there in the same process, at the same batch, and the ratio is
-printed: wall times on a busy machine mean little, ratios in one run more.
+784-512-10 on 10,000 samples of 20 steps, on one core. Weights and events are random: the time
+depends on sizes alone. Where snnTorch is installed (it is no dependency) it runs the same network
+on the same events, as its users write it: a product and a `Leaky` a layer in each step, the output
+layer's spikes kept. Spikes must be equal. The two take turns, and each pair of runs gives a ratio:
+wall times on a busy machine mean little, ratios in one run more.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
+import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from bench.figures import Figure, Table, at_least, at_most
+from bench.runs import BenchError
 from spikefab.gen.qnetwork import QLayer, QNetwork
 from spikefab.hdl.params import NeuronParams, SynapseParams
 from spikefab.sim.golden import run_golden
 
+__all__ = ["add_arguments", "network", "run"]
+
 SIZES = (784, 512, 10)
 STEPS = 20
 RATE = 0.13
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 500],
+                        help="samples a call, for the ratios")  # fmt: skip
+    parser.add_argument("--pairs", type=int, default=9, help="pairs of runs a ratio")
 
 
 def network() -> QNetwork:
@@ -64,40 +80,90 @@ def network() -> QNetwork:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=10_000)
-    options = parser.parse_args()
+def run(options: argparse.Namespace) -> list[Table]:
+    _one_core()
     qnet = network()
     rng = np.random.default_rng(1)
     x = (rng.random((options.samples, STEPS, SIZES[0]), dtype=np.float32) < RATE).astype(np.uint8)
+    seconds = _seconds(lambda: run_golden(qnet, x))
+    figures = [
+        at_most(f"seconds, {len(x):,} samples x {STEPS} steps", seconds, 20, digits=1)
+        if len(x) == 10_000
+        else Figure(what=f"seconds, {len(x):,} samples x {STEPS} steps", value=seconds, digits=1)
+    ]
+    notes = []
+    other = _snntorch(qnet)
+    if other is None:
+        notes.append("  snnTorch is not installed: no ratios (pip install snntorch)")
+    for batch in options.batch if other is not None else ():
+        figures += _ratios(qnet, other, x, batch, options.pairs)
+    title = "-".join(map(str, SIZES)) + " in the golden model, one core"
+    return [Table(title=title, figures=figures, anchor="pairs of runs", notes=notes)]
+
+
+def _one_core() -> None:
+    """Libraries read their number of threads when they are loaded: starts over with one."""
+    if any(os.environ.get(name) != "1" for name in THREADS):
+        os.environ.update(dict.fromkeys(THREADS, "1"))
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]])
+
+
+def _seconds(body: Callable[[], object]) -> float:
     start = time.perf_counter()
-    result = run_golden(qnet, x)
-    seconds = time.perf_counter() - start
-    spikes = sum(int(s.sum()) for s in result.spikes.values()) / options.samples
-    print(f"golden: {options.samples} samples x {STEPS} steps in {seconds:.1f} s, "
-          f"{spikes:.0f} spikes a sample")  # fmt: skip
+    body()
+    return time.perf_counter() - start
+
+
+def _ratios(
+    qnet: QNetwork, other: Callable[[np.ndarray], Any], x: np.ndarray, batch: int, pairs: int
+) -> list[Figure]:
+    """snnTorch's time over the golden model's, run by run in turns, at one batch size."""
+    some = x[: max(batch, min(len(x), 20 if batch == 1 else 2000))]
+    parts = [some[at : at + batch] for at in range(0, len(some), batch)]
+    last = qnet.layers[-1].name
+    for part in parts:
+        if not np.array_equal(run_golden(qnet, part).spikes[last], other(part)):
+            raise BenchError("snnTorch's spikes differ from the golden model's")
+    ratios, own = [], []
+    for _ in range(pairs):
+        golden = _seconds(lambda: [run_golden(qnet, part) for part in parts])
+        theirs = _seconds(lambda: [other(part) for part in parts])
+        ratios.append(theirs / golden)
+        own.append(1e3 * golden / len(some))
+    what = f"times as fast as snnTorch, batch {batch}"
+    spread = f"{len(ratios)} ratios, {min(ratios):.2f} to {max(ratios):.2f}"
+    bar = 5.0 if batch == 1 else 1.0
+    return [
+        at_least(what, statistics.median(ratios), bar, spread, 2),
+        Figure(what=f"ms a sample, batch {batch}", value=statistics.median(own), digits=3),
+    ]
+
+
+def _snntorch(qnet: QNetwork) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The network in snnTorch, from events to the last layer's spikes; None where it is lacking."""
     try:
         import snntorch  # type: ignore[import-not-found]
         import torch
     except ImportError:
-        print("snnTorch: not installed, no ratio")
-        return
+        return None
     torch.set_num_threads(1)
-    cells = [snntorch.Leaky(beta=1.0, threshold=400.0) for _ in qnet.layers]
+    cells = [
+        snntorch.Leaky(beta=1.0, threshold=float(layer.neuron.threshold[0]))
+        for layer in qnet.layers
+    ]
     maps = [torch.tensor(layer.weights.T, dtype=torch.float32) for layer in qnet.layers]
-    start = time.perf_counter()
-    with torch.no_grad():
-        for first in range(0, options.samples, 500):
-            part = torch.tensor(x[first : first + 500]).float()
+
+    def forward(events: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            x = torch.from_numpy(events).float()
             states = [cell.init_leaky() for cell in cells]
-            for t in range(STEPS):
-                s = part[:, t]
+            out = []
+            for t in range(x.shape[1]):
+                spikes = x[:, t]
                 for k, cell in enumerate(cells):
-                    s, states[k] = cell(s @ maps[k], states[k])
-    other = time.perf_counter() - start
-    print(f"snnTorch: {other:.1f} s; golden / snnTorch = {seconds / other:.2f}")
+                    spikes, states[k] = cell(spikes @ maps[k], states[k])
+                out.append(spikes)
+            return torch.stack(out, dim=1).numpy()
 
-
-if __name__ == "__main__":
-    main()
+    return forward
