@@ -24,12 +24,13 @@ from spikefab.scripts.pipeline import target_budget
 from spikefab.sim.fidelity import predicted_class
 from spikefab.sim.golden import run_golden
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "add_network", "compile_words", "run"]
 
 EXAMPLES = HERE.parent / "examples"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """A trained network and its images."""
     parser.add_argument(
         "network",
         type=Path,
@@ -49,18 +50,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lanes", default="128")
     parser.add_argument("--weight-bits", default="4")
     parser.add_argument("--images", type=int, default=200, help="images to simulate")
+
+
+def compile_words(options: argparse.Namespace) -> list[object]:
+    """The options of `spikefab compile` that say the same."""
+    return [
+        "--device", options.device, "--lanes", options.lanes,
+        "--weight-bits", options.weight_bits, "--input", options.input, "--steps", options.steps,
+    ]  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_network(parser)
     parser.add_argument("--accuracy", type=float, default=98.0, help="the bar, %%")
     add_build(parser)
 
 
 def run(options: argparse.Namespace) -> list[Table]:
     with folder_for(options.keep) as folder:
-        target = [
-            "--device", options.device, "--lanes", options.lanes,
-            "--weight-bits", options.weight_bits, "--input", options.input,
-            "--steps", options.steps,
-        ]  # fmt: skip
-        found = measure(folder / "mnist", options.network, options.data, options, target,
+        found = measure(folder / "mnist", options.network, options.data, options,
+                        compile_words(options),
                         ["--count", options.images])  # fmt: skip
         design = Design.load(folder / "mnist")
         qnet = design.qnetwork()

@@ -19,7 +19,7 @@ from spikefab.gen.errors import InputError
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.core_program import Core, Monitor, address_width, monitor_words
 
-__all__ = ["SimResult", "SimulationError", "run_core"]
+__all__ = ["SimResult", "SimulationError", "encode_items", "run_core"]
 
 MAGIC = 0x31307369736B7073
 
@@ -47,7 +47,7 @@ class SimResult:
     """int16 (samples, steps, n): spikes of the recorded populations, by name."""
 
 
-def _encode(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def encode_items(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Items of all samples in order, and where each sample starts among them."""
     samples, steps, n = x.shape
     rows = x.reshape(samples * steps, n)
@@ -180,7 +180,7 @@ def run_core(
         stimuli: dict[tuple[int, int], Path] = {}
         for _mode, a, b in plan:
             if (a, b) not in stimuli:
-                items, start = _encode(core, x[a:b])
+                items, start = encode_items(core, x[a:b])
                 head = np.array([MAGIC, b - a, steps, int(hang / (1 - back_pressure))], np.uint64)
                 stimuli[a, b] = scratch / f"stimulus-{a}-{b}.bin"
                 stimuli[a, b].write_bytes(head.tobytes() + start.tobytes() + items.tobytes())
