@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from spikefab.examples import digits, mnist
+from spikefab.examples import digits, mnist, mnist_static
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,27 @@ def test_mnist_names_what_is_missing_or_broken(idx_folder: Path) -> None:
         mnist.load(idx_folder)
 
 
+def test_static_pixels_have_three_bits() -> None:
+    brightness = np.resize(np.arange(256, dtype=np.uint8), (4, 784))
+    dark, level = mnist_static.SIDES[28]
+    x = mnist_static.encode(brightness)
+    assert (x.shape, x.dtype) == ((4, 784), np.uint8)
+    assert set(np.unique(x)) == set(range(8))
+    for p, value in zip(brightness.flat, x.flat, strict=True):
+        assert value == (0 if p < dark else min(7, (int(p) - dark) // level))
+
+
+def test_small_static_images_are_means() -> None:
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 2:4, 4:6] = [[255, 255], [255, 252]]  # mean 254.25
+    image[0, 26:28, 26:28] = [[255, 0], [0, 0]]  # mean 63.75
+    x = mnist_static.encode(image.reshape(1, 784), 14).reshape(14, 14)
+    dark, level = mnist_static.SIDES[14]
+    assert x[1, 2] == min(7, (254 - dark) // level)
+    assert x[13, 13] == max(0, 63 - dark) // level
+    assert np.count_nonzero(x) <= 2
+
+
 def test_commands_write_npz(idx_folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.npz"
     command = [sys.executable, "-m", "spikefab.examples.digits", str(output), "--count", "7"]
@@ -97,3 +118,9 @@ def test_commands_write_npz(idx_folder: Path, tmp_path: Path) -> None:
     subprocess.run([*command, "--count", "2"], check=True, capture_output=True)
     with np.load(output) as data:
         assert data["x"].shape == (2, 8, 784)
+    command[2] = "spikefab.examples.mnist_static"
+    subprocess.run([*command, "--side", "14"], check=True, capture_output=True)
+    with np.load(output) as data:
+        assert data["x"].shape == (5, 196)
+        assert data["x"].max() <= mnist_static.LARGEST
+        assert data["y"].shape == (5,)
