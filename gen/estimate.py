@@ -5,18 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikefab.hdl.params import LayerParams
+from spikefab.hdl.memory_layout import SHAPES, plan_blocks
+from spikefab.hdl.params import Family, LayerParams
 from spikefab.hdl.serialise import CHUNK, queue_depth
 from spikefab.hdl.shiftadd import signed_digits
 from spikefab.hdl.store import RotatingStore
 
 __all__ = ["Budget", "Resources", "estimate_layer"]
-
-# Depth and width of one block RAM, widest first.
-_BLOCKS = {
-    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +44,7 @@ class Resources:
 class Budget(Resources):
     """What a device has."""
 
-    family: str
+    family: Family
     """`ecp5` or `ice40`."""
 
     def exceeded(self, need: Resources) -> str:
@@ -64,8 +59,8 @@ class Budget(Resources):
 
 
 def blocks(width: int, depth: int, family: str) -> int:
-    """Block RAMs of a memory with one read port: the best split into width and depth."""
-    return min(-(-width // w) * -(-depth // d) for d, w in _BLOCKS[family])
+    """Block RAMs of a memory that synthesis splits: the best grid of one shape."""
+    return min(-(-width // w) * -(-depth // d) for d, w in SHAPES[family])
 
 
 def estimate_layer(layer: LayerParams, family: str) -> Resources:
@@ -87,7 +82,7 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
     ff = s.weight_width + product + current + 2 * wide + p.count_width
     ring = RotatingStore.is_ring(groups)
     ram = 0
-    weights = blocks(lanes * s.weight_width, s.n_in * groups, family)
+    weights = plan_blocks(s.n_in * groups, lanes * s.weight_width, family).n_blocks
     if ring:
         ff += groups * (acc + v)
         lut += v // 4

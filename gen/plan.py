@@ -47,6 +47,8 @@ class Plan:
         """16 bytes over parameters, weights and the hardware's revision: designs that behave alike
         have one hash."""
         facts = {"revision": REVISION, **asdict(self.core)}
+        for layer in facts["layers"]:
+            del layer["family"]  # the same hardware, laid out for another part
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for layer in self.qnet.layers:
             digest.update(np.ascontiguousarray(layer.weights, np.int8).tobytes())
@@ -87,7 +89,9 @@ def make_plan(
     if lanes is None:
         layers, reasons = _choose(qnet, budget, rates)
     else:
-        layers = [_layer(qnet, k, min(n, qnet.layers[k].neuron.n)) for k, n in enumerate(lanes)]
+        layers = [
+            _layer(qnet, k, min(n, qnet.layers[k].neuron.n), budget) for k, n in enumerate(lanes)
+        ]
         reasons = [f"{n} asked for" for n in lanes]
     total = sum((estimate_layer(layer, budget.family) for layer in layers), Resources())
     return Plan(
@@ -100,7 +104,7 @@ def make_plan(
     )
 
 
-def _layer(qnet: QNetwork, k: int, lanes: int) -> LayerParams:
+def _layer(qnet: QNetwork, k: int, lanes: int, budget: Budget) -> LayerParams:
     """Layer k on at most `lanes` lanes: as many as fill its groups evenly."""
     layer = qnet.layers[k]
     n = layer.neuron.n
@@ -112,6 +116,7 @@ def _layer(qnet: QNetwork, k: int, lanes: int) -> LayerParams:
         neuron=layer.neuron,
         lanes=-(-n // groups),
         replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
+        family=budget.family,
     )
 
 
@@ -119,7 +124,7 @@ def _choose(
     qnet: QNetwork, budget: Budget, rates: Sequence[float]
 ) -> tuple[list[LayerParams], list[str]]:
     """Widens the slowest layer, again and again, while the device has room."""
-    layers = [_layer(qnet, k, 1) for k in range(len(qnet.layers))]
+    layers = [_layer(qnet, k, 1, budget) for k in range(len(qnet.layers))]
     costs = [estimate_layer(layer, budget.family) for layer in layers]
     reasons = ["fast enough beside the slowest layer"] * len(layers)
 
@@ -132,7 +137,7 @@ def _choose(
         if here.groups == 1:
             reasons[slowest] = "one lane a neuron: no layer is slower"
             return layers, reasons
-        wider = _layer(qnet, slowest, -(-here.neuron.n // (here.groups - 1)))
+        wider = _layer(qnet, slowest, -(-here.neuron.n // (here.groups - 1)), budget)
         if wider.lanes > MAX_AUTO_LANES:
             reasons[slowest] = f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes"
             return layers, reasons

