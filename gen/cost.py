@@ -17,6 +17,7 @@ from spikefab.hdl.params import CoreParams, InputParams, LayerParams
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.replay import Replay
 from spikefab.hdl.serialise import CHUNK, SpikeSerialiser, queue_depth
+from spikefab.hdl.stop import EarlyStop
 from spikefab.hdl.timing import NeuronTiming
 
 __all__ = ["Cycles", "predict_cycles"]
@@ -34,10 +35,24 @@ class Cycles:
     first one again."""
 
 
-def predict_cycles(params: CoreParams, x: np.ndarray, spikes: list[np.ndarray]) -> Cycles:
+NEVER = 1 << 62
+
+
+def predict_cycles(
+    params: CoreParams,
+    x: np.ndarray,
+    spikes: list[np.ndarray],
+    steps_used: np.ndarray | None = None,
+) -> Cycles:
     """Predicts from what happens: `x` the samples as the core's input takes them, `spikes` a layer
-    (samples, steps, n) spike counts, as the golden model gives them."""
+    (samples, steps, n) spike counts, as the golden model gives them.
+
+    With an early stop, `steps_used` (samples,) is when samples end, and `spikes` go on behind it
+    (`full` of the golden model): steps are in flight when the stop is known.
+    """
     n_samples = len(x)
+    if params.stop is None or steps_used is None:
+        steps_used = np.full(n_samples, spikes[0].shape[1])
     events = _items(params.input, x)
     chunks = [
         _chunk_counts(layer, s) if layer.neuron.spiking else None
@@ -49,9 +64,10 @@ def predict_cycles(params: CoreParams, x: np.ndarray, spikes: list[np.ndarray]) 
     for sample in range(n_samples + 1):
         following = sample % n_samples
         own = [None if c is None else c[following] for c in chunks]
-        first[sample], _ = stream.sample(events[following], own)
+        used = int(steps_used[following])
+        first[sample], _ = stream.sample(events[following], own, used)
         if sample < n_samples:
-            start, end = _Pipeline(params).sample(events[sample], own)
+            start, end = _Pipeline(params).sample(events[sample], own, used)
             alone[sample] = end - start
     return Cycles(cycles=alone, interval=np.diff(first))
 
@@ -135,37 +151,68 @@ class _Pipeline:
 
     def __init__(self, params: CoreParams):
         self.layers = [_LayerClock(layer) for layer in params.layers]
+        self.latency = 0 if params.stop is None else EarlyStop.LATENCY
+        self.offered = 0  # when the next input item is offered: it follows the one before
+        self.used = 0  # steps after which the sample ends
+        self.end = 0  # when its last output token left
+        self.stopped = NEVER  # first cycle in which the front knows
 
-    def sample(self, events: np.ndarray, chunks: list[np.ndarray | None]) -> tuple[int, int]:
+    def sample(
+        self, events: np.ndarray, chunks: list[np.ndarray | None], used: int
+    ) -> tuple[int, int]:
         """Streams one sample in; returns when its first item and its last output token pass."""
         layer0 = self.layers[0]
-        start: int | None = None
-        out = 0
+        start = max(self.offered, layer0.engine_free)
+        self.used, self.stopped = used, NEVER
+        n_tokens = len(events)
         for t, n_events in enumerate(events):
-            at = layer0.engine_free
-            if n_events:
-                start = at if start is None else start
-                layer0.engine_free = at + int(n_events) * layer0.groups
+            self._events(int(n_events))
             if layer0.replay:
-                token = layer0.frame(layer0.engine_free)
-                out = self._replay(token, chunks)
-            else:
-                token = layer0.token(layer0.engine_free)
-                out = self._emit(0, token, t, chunks)
-            start = token if start is None else start
-        assert start is not None
-        return start, out
+                token = layer0.frame(self.offered)
+                start = token if not n_events else start
+                self.offered = token + 1
+                self._replay(token, chunks)
+                break
+            cut = self.offered >= self.stopped
+            token = layer0.token(self.offered)
+            start = token if t == 0 and not n_events else start
+            self.offered = token + 1
+            self._step(token, t, chunks)
+            if cut:
+                # The gate drops the rest, an item a cycle.
+                self.offered += int(events[t + 1 :].sum()) + n_tokens - t - 1
+                break
+        return start, self.end
 
-    def _replay(self, token: int, chunks: list[np.ndarray | None]) -> int:
-        """The steps of the frame whose token was accepted at `token`; when the last one left."""
+    def _events(self, count: int) -> None:
+        """A step's events at the core's input."""
+        if count:
+            layer0 = self.layers[0]
+            first = max(self.offered, layer0.engine_free)
+            layer0.engine_free = first + count * layer0.groups
+            self.offered = layer0.engine_free - layer0.groups + 1
+
+    def _replay(self, token: int, chunks: list[np.ndarray | None]) -> None:
+        """The steps of the frame whose token was accepted at `token`."""
         layer = self.layers[0]
-        out, ready = 0, token + layer.sums + layer.groups
+        ready = token + layer.sums + layer.groups
         for t in range(layer.replay):
+            cut = ready >= self.stopped
             begin = layer.begin(ready)
             ready = begin + layer.groups
-            out = self._emit(0, begin, t, chunks)
+            self._step(begin, t, chunks)
+            if cut:
+                break
         layer.replay_free = ready + 1
-        return out
+
+    def _step(self, token: int, t: int, chunks: list[np.ndarray | None]) -> None:
+        """Step `t`, of which the first layer's pass begins at `token`."""
+        out = self._emit(0, token, t, chunks)
+        if t == self.used - 1:
+            self.end = out + self.latency
+            if self.latency:
+                # A register between the decision and the front.
+                self.stopped = self.end
 
     def _emit(self, k: int, token: int, t: int, chunks: list[np.ndarray | None]) -> int:
         """What layer `k` puts out for the pass that began at `token`; the time its token left."""

@@ -193,6 +193,7 @@ def _manifest(
             "lsb": lsb.tolist(),
         },
         "steps": qnet.steps,
+        "stop": None if core.stop is None else asdict(core.stop),
         "dialect": qnet.dialect,
         "dt": qnet.dt,
         "streams": {

@@ -96,7 +96,9 @@ def make_plan(
     total = sum((estimate_layer(layer, budget.family) for layer in layers), Resources())
     return Plan(
         qnet=qnet,
-        core=CoreParams(layers=tuple(layers), input_max=qnet.input_max, input=qnet.input),
+        core=CoreParams(
+            layers=tuple(layers), input_max=qnet.input_max, input=qnet.input, stop=qnet.stop
+        ),
         budget=budget,
         resources=total,
         rates=rates,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, SynapseParams
+from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, StopParams, SynapseParams
 
 __all__ = ["QLayer", "QNetwork"]
 
@@ -50,6 +50,8 @@ class QNetwork:
     values."""
     input: InputParams = SPIKES
     """What samples hold, and how they become events."""
+    stop: StopParams | None = None
+    """When a sample ends before its last step; None: never."""
     steps: int | None = None
     """Most steps a sample; membrane bounds hold up to it. None: they hold for ever."""
     dialect: str = ""
@@ -75,6 +77,7 @@ class QNetwork:
             "output_name": self.output_name,
             "input_max": self.input_max,
             "input": asdict(self.input),
+            "stop": None if self.stop is None else asdict(self.stop),
             "steps": self.steps,
             "dialect": self.dialect,
             "dt": self.dt,
@@ -123,6 +126,7 @@ class QNetwork:
             layers=layers,
             input_max=meta["input_max"],
             input=InputParams(**_tuples(meta["input"])),
+            stop=StopParams(**_tuples(meta["stop"])) if meta.get("stop") else None,
             steps=meta["steps"],
             dialect=meta["dialect"],
             dt=meta["dt"],

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +16,7 @@ from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import CoreParams, LayerParams
 from spikefab.hdl.replay import Replay
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
+from spikefab.hdl.stop import EarlyStop, StepGate
 
 __all__ = ["REVISION", "Layer", "SpikingCore"]
 
@@ -33,13 +34,17 @@ class Layer(wiring.Component):
     -------
     i : in stream, EventLayout(n_in, unsigned(payload_width))
     o : out stream, EventLayout(n), with the membrane as payload for an integrator
+    stop, ended : in, out, only if `stoppable`
+        As `Replay` has them.
     """
 
     i: stream.Interface
     o: stream.Interface
+    stop: Signal
+    ended: Signal
 
-    def __init__(self, params: LayerParams, weights: Weights):
-        self.params, self.weights = params, weights
+    def __init__(self, params: LayerParams, weights: Weights, *, stoppable: bool = False):
+        self.params, self.weights, self.stoppable = params, weights, stoppable
         neuron = params.neuron
         payload = membrane_payload(0 if neuron.spiking else neuron.membrane_width)
         value = unsigned(params.synapse.payload_width)
@@ -47,6 +52,7 @@ class Layer(wiring.Component):
             {
                 "i": In(event_stream(params.synapse.n_in, value)),
                 "o": Out(event_stream(neuron.n, payload)),
+                **({"stop": In(1), "ended": Out(1)} if stoppable else {}),
             }
         )
 
@@ -62,7 +68,9 @@ class Layer(wiring.Component):
         m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
         if self.params.replay:
-            m.submodules.replay = replay = Replay(self.params)
+            m.submodules.replay = replay = Replay(self.params, stoppable=self.stoppable)
+            if self.stoppable:
+                m.d.comb += [replay.stop.eq(self.stop), self.ended.eq(replay.ended)]
             wiring.connect(m, engine.start, replay.start)
             wiring.connect(m, engine.o, replay.i)
             wiring.connect(m, replay.begin, neurons.start)
@@ -86,7 +94,10 @@ class SpikingCore(wiring.Component):
         token of a sample's last step has `last` set. Where `input` is framed, a sample is one
         frame: its events, then one token with `last`.
     o : out stream, EventLayout(n_outputs, signed(output_width))
-        The same for the last population: its events, then the token.
+        The same for the last population: its events, then the token. With an early stop the
+        token with `last` may come before the last step, and before the input's.
+    decided : out, only with an early stop
+        What is left inside of a sample that has been stopped is on its way out.
 
     Both ends may stall at any time. Reset, or the token with `last`, returns every membrane to its
     initial value; reset in the middle of a sample does not restore membranes kept in memories.
@@ -94,6 +105,7 @@ class SpikingCore(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    decided: Signal
 
     def __init__(self, params: CoreParams, weights: Sequence[Weights]):
         self.params, self.weights = params, list(weights)
@@ -101,15 +113,34 @@ class SpikingCore(wiring.Component):
             {
                 "i": In(event_stream(params.n_inputs, unsigned(params.input.payload_width))),
                 "o": Out(event_stream(params.n_outputs, membrane_payload(params.output_width))),
+                **({"decided": Out(1)} if params.stop is not None else {}),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         here: Any = wiring.flipped(self.i)
+        stop = None if self.params.stop is None else EarlyStop(self.params)
+        front: StepGate | Layer | None = None
+        if stop is not None and not self.params.layers[0].replay:
+            m.submodules.gate = front = StepGate(here.payload.shape())
+            wiring.connect(m, here, front.i)
+            here = front.o
         for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
-            m.submodules[f"layer{k}"] = layer = Layer(params, weights)
+            stoppable = stop is not None and params.replay > 0
+            m.submodules[f"layer{k}"] = layer = Layer(params, weights, stoppable=stoppable)
+            front = layer if stoppable else front
             wiring.connect(m, here, layer.i)
             here = layer.o
+        if stop is not None:
+            assert front is not None
+            m.submodules.stop = stop
+            wiring.connect(m, here, stop.i)
+            here = stop.o
+            m.d.comb += [
+                front.stop.eq(stop.stop),
+                stop.ended.eq(front.ended),
+                self.decided.eq(stop.decided),
+            ]
         wiring.connect(m, here, wiring.flipped(self.o))
         return m

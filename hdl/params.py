@@ -26,6 +26,7 @@ __all__ = [
     "Reset",
     "ResetTime",
     "Rounding",
+    "StopParams",
     "SynapseParams",
 ]
 
@@ -58,6 +59,9 @@ MAX_WEIGHT_WIDTH = 8
 MAX_NEURONS = 1 << 16
 MAX_PAYLOAD_WIDTH = 8
 MAX_STEPS = 1 << 15
+MAX_MARGINS = 256
+MAX_STOP_OUTPUTS = 1024
+COUNT_WIDTH = 16
 
 
 class ParamError(ValueError):
@@ -324,6 +328,29 @@ SPIKES = InputParams()
 
 
 @dataclass(frozen=True, kw_only=True)
+class StopParams:
+    """When an inference ends before its last step.
+
+    An output's score is its spike count so far, at most 65,535, or an integrator's membrane after
+    the step. The sample ends with the first step whose best score is at least that step's margin
+    above the second best.
+    """
+
+    margins: tuple[int, ...]
+    """Margin of step 0, 1, …, the last one for all later steps too: spikes, or membrane LSBs. 0:
+    never in this step."""
+
+    def __post_init__(self) -> None:
+        _require(1 <= len(self.margins) <= MAX_MARGINS, "len(StopParams.margins)",
+                 len(self.margins), f"1 to {MAX_MARGINS}")  # fmt: skip
+        for margin in self.margins:
+            _require(isinstance(margin, int) and margin >= 0, "StopParams.margins", margin,
+                     "whole numbers of 0 or more")  # fmt: skip
+        _require(any(self.margins), "StopParams.margins", self.margins, "not all 0",
+                 "leave the stop out")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class CoreParams:
     """A feed-forward chain of layers between one input stream and one output stream."""
 
@@ -331,6 +358,8 @@ class CoreParams:
     input_max: int = 1
     """Most that one input address may receive in one step: events, or the sum of their values."""
     input: InputParams = SPIKES
+    stop: StopParams | None = None
+    """None: every sample runs all its steps."""
 
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "CoreParams.layers", 0, "at least one layer")
@@ -356,6 +385,12 @@ class CoreParams:
                      b.synapse.n_in, f"the size of layer {a.name!r}, {a.neuron.n}")  # fmt: skip
             _require(a.neuron.spiking, f"layer {a.name!r}: spiking", False,
                      "True: only the last layer may be an integrator")  # fmt: skip
+        if self.stop is not None:
+            _require(2 <= self.n_outputs <= MAX_STOP_OUTPUTS, "CoreParams.stop: outputs",
+                     self.n_outputs, f"2 to {MAX_STOP_OUTPUTS}", "leave the stop out")  # fmt: skip
+            top = (1 << self.score_width) - 1
+            _require(max(self.stop.margins) <= top, "CoreParams.stop: margin",
+                     max(self.stop.margins), f"at most {top}, what a lead can reach")  # fmt: skip
 
     @property
     def n_inputs(self) -> int:
@@ -371,3 +406,13 @@ class CoreParams:
         """Payload bits of an output event: 0 for spikes, the membrane's width for an integrator."""
         last = self.layers[-1].neuron
         return 0 if last.spiking else last.membrane_width
+
+    @property
+    def score_width(self) -> int:
+        """Bits of an output's score for the early stop: the membrane's, or those of a count."""
+        last = self.layers[-1].neuron
+        if not last.spiking:
+            return last.membrane_width
+        if not self.input.framed:
+            return COUNT_WIDTH
+        return min(COUNT_WIDTH, (self.input.steps * last.max_count).bit_length())

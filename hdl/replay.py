@@ -29,6 +29,10 @@ class Replay(wiring.Component):
         Offered when a step's pass could start; the payload is 1 with the frame's last step.
     o : out stream without back-pressure, GroupSums
         `groups` consecutive items a step; the first `LATENCY` cycles after `begin`.
+    stop : in, only if `stoppable`
+        The frame's sample is decided: the next step that is offered is its last.
+    ended : out, only if `stoppable`
+        The frame's last step begins.
     """
 
     LATENCY = 1
@@ -37,9 +41,11 @@ class Replay(wiring.Component):
     i: stream.Interface
     begin: stream.Interface
     o: stream.Interface
+    stop: Signal
+    ended: Signal
 
-    def __init__(self, params: LayerParams):
-        self.params = params
+    def __init__(self, params: LayerParams, *, stoppable: bool = False):
+        self.params, self.stoppable = params, stoppable
         self.sums = GroupSums(params.lanes, params.synapse.acc_width)
         super().__init__(
             {
@@ -47,6 +53,7 @@ class Replay(wiring.Component):
                 "i": In(stream.Signature(self.sums, always_ready=True)),
                 "begin": Out(stream.Signature(unsigned(1))),
                 "o": Out(stream.Signature(self.sums, always_ready=True)),
+                **({"stop": In(1), "ended": Out(1)} if stoppable else {}),
             }
         )
 
@@ -64,11 +71,14 @@ class Replay(wiring.Component):
         last = Signal()  # they are the last step's
         group = Signal(range(groups))
         final = Signal()
+        ending = Signal()  # the step that is offered is the last
+        begun = Signal()
         m.d.comb += [
             final.eq(group == groups - 1),
             self.start.ready.eq(~busy),
             self.begin.valid.eq(full & (left != 0) & (~running | final)),
-            self.begin.payload.eq(left == 1),
+            self.begin.payload.eq(ending),
+            begun.eq(self.begin.valid & self.begin.ready),
             self.o.valid.eq(running),
             self.o.payload.end.eq(final),
             self.o.payload.last.eq(last),
@@ -88,6 +98,16 @@ class Replay(wiring.Component):
                 m.d.sync += running.eq(0)
                 with m.If(last):
                     m.d.sync += [busy.eq(0), full.eq(0)]
-        with m.If(self.begin.valid & self.begin.ready):
-            m.d.sync += [running.eq(1), left.eq(left - 1), last.eq(left == 1)]
+        with m.If(begun):
+            m.d.sync += [running.eq(1), left.eq(Mux(ending, 0, left - 1)), last.eq(ending)]
+        if not self.stoppable:
+            m.d.comb += ending.eq(left == 1)
+            return m
+        # What is offered stays: a stop that comes while a step waits acts on the next one.
+        waiting, cut = Signal(), Signal()
+        m.d.comb += [
+            ending.eq((left == 1) | Mux(waiting, cut, self.stop)),
+            self.ended.eq(begun & ending),
+        ]
+        m.d.sync += [waiting.eq(self.begin.valid & ~self.begin.ready), cut.eq(ending)]
         return m

@@ -11,7 +11,10 @@ from pathlib import Path
 from spikefab.gen.errors import InputError
 from spikefab.sim.toolchain import HARNESS, Progress, build_program
 
-__all__ = ["Core", "Monitor", "address_width", "build_core", "monitor_words"]
+__all__ = ["CONTROL", "Core", "Monitor", "address_width", "build_core", "monitor_words"]
+
+CONTROL = 2
+"""Bits in front of a group's spikes: the pass's last group, the sample's last pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,8 @@ class Core:
     """Bits of the signed payload of an output event; 0 for spikes."""
     value_width: int = 0
     """Bits of the unsigned value of an input event; 0 for spikes."""
+    stops: bool = False
+    """A sample may end before its last step."""
 
     @property
     def in_width(self) -> int:
@@ -107,9 +112,9 @@ def monitor_words(monitors: Sequence[Monitor]) -> int:
     """32-bit words of the widest group's membranes or spikes."""
     return max(
         (
-            -(-m.lanes * width // 32)
+            -(-bits // 32)
             for m in monitors
-            for width in (m.membrane_width, m.count_width)
+            for bits in (m.lanes * m.membrane_width, CONTROL + m.lanes * m.count_width)
         ),
         default=0,
     )
@@ -122,7 +127,7 @@ def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
         "module spikefab_bench (",
         "    input clk, input rst,",
         "    input [63:0] in_data, input in_valid, output in_ready,",
-        "    output [63:0] out_data, output out_valid, input out_ready",
+        "    output [63:0] out_data, output out_valid, input out_ready, output decided",
         ");",
         f"    wire [{core.out_width - 1}:0] o;",
         "    assign out_data = 64'(o);" if core.out_width < 64 else "    assign out_data = o;",
@@ -130,9 +135,12 @@ def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
         "        .clk(clk), .rst(rst),",
         f"        .i__payload(in_data[{core.in_width - 1}:0]),",
         "        .i__valid(in_valid), .i__ready(in_ready),",
-        "        .o__payload(o), .o__valid(out_valid), .o__ready(out_ready)",
+        "        .o__payload(o), .o__valid(out_valid), .o__ready(out_ready)"
+        + (", .decided(decided)" if core.stops else ""),
         "    );",
     ]
+    if not core.stops:
+        lines.append("    assign decided = 1'b0;")
     if monitors:
         bits = 32 * monitor_words(monitors)
         lines += [
@@ -140,17 +148,16 @@ def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
             f"        input bit [{bits - 1}:0] values);",
         ]
         # Source 2k: new membranes of a group of neurons, as they are stored. 2k + 1: its spikes, as
-        # they leave, behind two bits of control.
+        # they leave, behind two bits: the pass's last group, the sample's last pass.
         for k, m in enumerate(monitors):
             at = f"core.{m.path}"
-            width = m.lanes * m.count_width
+            width = CONTROL + m.lanes * m.count_width
             lines += [
                 f"    always @(posedge clk) if ({at}.monitor_stored && !rst)",
                 f"        spikefab_monitor({2 * k}, {bits}'({at}.monitor_membranes));",
             ]
-            if width:
-                lines += [
-                    f"    always @(posedge clk) if ({at}.o__valid && !rst)",
-                    f"        spikefab_monitor({2 * k + 1}, {bits}'({at}.o__payload[2+:{width}]));",
-                ]
+            lines += [
+                f"    always @(posedge clk) if ({at}.o__valid && !rst)",
+                f"        spikefab_monitor({2 * k + 1}, {bits}'({at}.o__payload[0+:{width}]));",
+            ]
     return "\n".join([*lines, "endmodule", ""])

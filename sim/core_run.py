@@ -17,7 +17,7 @@ import numpy as np
 
 from spikefab.gen.errors import InputError
 from spikefab.sim.compare import first_mismatch
-from spikefab.sim.core_program import Core, Monitor, address_width, monitor_words
+from spikefab.sim.core_program import CONTROL, Core, Monitor, address_width, monitor_words
 
 __all__ = ["SimResult", "SimulationError", "encode_items", "run_core"]
 
@@ -43,6 +43,9 @@ class SimResult:
     interval: np.ndarray
     """int64 (samples,): clock cycles back to back, from the edge that accepts a sample's first
     item to the one that accepts the next sample's."""
+    steps_used: np.ndarray
+    """int32 (samples,): steps until the sample's last output token; rows behind them are 0, of
+    recorded populations too."""
     hidden: dict[str, np.ndarray] = field(default_factory=dict)
     """int16 (samples, steps, n): spikes of the recorded populations, by name."""
 
@@ -60,7 +63,7 @@ def encode_items(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is_event = np.ones(len(items), bool)
     is_event[ends - 1] = False
     items[ends - 1] = tokens
-    row, address = np.nonzero(rows)
+    row, address = np.nonzero(n_events)
     events = address.astype(np.uint64) << np.uint64(2)
     if core.value_width:
         at = np.uint64(2 + address_width(core.n_inputs))
@@ -73,17 +76,15 @@ def encode_items(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _decode(
     core: Core, items: np.ndarray, samples: int, steps: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Spikes (samples, steps, outputs) and, for an integrator, membranes."""
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Spikes (samples, steps, outputs), for an integrator membranes, and steps (samples,)."""
     token = (items & np.uint64(1)).astype(bool)
-    if int(token.sum()) != samples * steps:
-        raise SimulationError(
-            f"the core put out {int(token.sum())} tokens for {samples * steps} steps"
-        )
+    rows, used = _rows((items[token] & np.uint64(2)) != 0, samples, steps)
+    if len(used) != samples:
+        raise SimulationError(f"the core ended {len(used)} samples of {samples}")
     width = address_width(core.n_outputs)
     address = ((items >> np.uint64(2)) & np.uint64((1 << width) - 1)).astype(np.int64)
-    row = np.cumsum(token) - token
-    at, to = row[~token], address[~token]
+    at, to = rows[(np.cumsum(token) - token)[~token]], address[~token]
     if len(to) and int(to.max()) >= core.n_outputs:
         where = int(np.argmax(to >= core.n_outputs))
         raise SimulationError(
@@ -94,9 +95,11 @@ def _decode(
     np.add.at(counts, (at, to), 1)
     shape = (samples, steps, core.n_outputs)
     if not core.payload_width:
-        return counts.astype(np.int16).reshape(shape), None
-    if (counts != 1).any():
-        where, neuron = np.argwhere(counts != 1)[0]
+        return counts.astype(np.int16).reshape(shape), None, used
+    wrong = np.zeros(counts.shape, bool)
+    wrong[rows] = counts[rows] != 1
+    if wrong.any():
+        where, neuron = np.argwhere(wrong)[0]
         raise SimulationError(
             f"sample {where // steps}, step {where % steps}: output neuron {neuron} put out its "
             f"membrane {counts[where, neuron]} times instead of once"
@@ -104,7 +107,22 @@ def _decode(
     raw = (items[~token] >> np.uint64(2 + width)).astype(np.int64)
     mem = np.zeros((samples * steps, core.n_outputs), np.int64)
     mem[at, to] = _signed(raw, core.payload_width)
-    return np.zeros(shape, np.int16), mem.reshape(shape)
+    return np.zeros(shape, np.int16), mem.reshape(shape), used
+
+
+def _rows(last: np.ndarray, samples: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where steps belong, of which those marked `last` end a sample.
+
+    A row among `samples * steps` for each step, and the steps of each sample that ended.
+    """
+    ends = np.flatnonzero(last) + 1
+    used = np.diff(ends, prepend=0).astype(np.int32)
+    sample = np.cumsum(last) - last
+    start = np.concatenate([[0], ends])[sample]
+    rows = sample * steps + np.arange(len(last)) - start
+    if used.max(initial=0) > steps or rows.max(initial=0) >= samples * steps:
+        raise SimulationError(f"the core ran more than {steps} steps of a sample")
+    return rows, used
 
 
 def _signed(raw: np.ndarray, width: int) -> np.ndarray:
@@ -181,7 +199,8 @@ def run_core(
         for _mode, a, b in plan:
             if (a, b) not in stimuli:
                 items, start = encode_items(core, x[a:b])
-                head = np.array([MAGIC, b - a, steps, int(hang / (1 - back_pressure))], np.uint64)
+                quiet = int(hang / (1 - back_pressure))
+                head = np.array([MAGIC, b - a, steps, quiet, int(core.stops)], np.uint64)
                 stimuli[a, b] = scratch / f"stimulus-{a}-{b}.bin"
                 stimuli[a, b].write_bytes(head.tobytes() + start.tobytes() + items.tobytes())
         monitor_file = scratch / "monitor.bin"
@@ -227,7 +246,8 @@ def _collect(
     values = np.zeros((samples, steps, core.n_outputs), np.int64)
     cycles = np.zeros(samples, np.int64)
     interval = np.zeros(samples, np.int64)
-    others: dict[str, np.ndarray] = {}
+    used = np.zeros(samples, np.int32)
+    others: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for task in passes:
         code = task.process.wait()
         for reader in task.readers:
@@ -240,16 +260,23 @@ def _collect(
         count, n_items = int(data[1]), int(data[2])
         first = data[4 : 5 + count].astype(np.int64)
         done = data[5 + count : 5 + 2 * count].astype(np.int64)
-        spikes, mem = _decode(core, data[5 + 2 * count :][:n_items], count, steps)
+        spikes, mem, ran = _decode(core, data[5 + 2 * count :][:n_items], count, steps)
         out = spikes if mem is None else mem
         if task.mode == "alone":
             values[task.first : task.stop] = out
+            used[task.first : task.stop] = ran
             cycles[task.first : task.stop] = done - first[:-1]
         else:
-            others[task.mode] = out
+            others[task.mode] = out, ran
             if task.mode == "stream":
                 interval = np.diff(first)
-    for mode, out in others.items():
+    for mode, (out, ran) in others.items():
+        if (ran != used).any():
+            at = int(np.argmax(ran != used))
+            raise SimulationError(
+                f"the core's output depends on its pace: sample {at} ends after {used[at]} steps "
+                f"alone, after {ran[at]} in pass {mode!r}"
+            )
         mismatch = first_mismatch(
             {name: values},
             {name: out},
@@ -258,46 +285,67 @@ def _collect(
         )
         if mismatch is not None:
             raise SimulationError(f"the core's output depends on its pace: {mismatch}")
-    recorded = _read_monitors(monitors, monitor_file, samples, steps) if monitors else {}
+    recorded = _read_monitors(monitors, monitor_file, used, steps) if monitors else {}
     mem_out = {key: pair[0] for key, pair in recorded.items()}
     hidden = {key: pair[1] for key, pair in recorded.items()}
     if core.payload_width:
         mem_out[name] = values
         values = np.zeros_like(values)
-    return SimResult(values.astype(np.int16), mem_out or None, cycles, interval, hidden)
+    return SimResult(values.astype(np.int16), mem_out or None, cycles, interval, used, hidden)
 
 
 def _read_monitors(
-    monitors: Sequence[Monitor], file: Path, samples: int, steps: int
+    monitors: Sequence[Monitor], file: Path, used: np.ndarray, steps: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Membranes and spikes of each monitored population."""
+    """Membranes and spikes of each monitored population, up to the steps that samples used."""
     records = np.fromfile(file, np.uint32).reshape(-1, 1 + monitor_words(monitors))
+    samples = len(used)
+    wanted = (np.arange(steps) < used[:, None]).ravel()
     out = {}
     for k, m in enumerate(monitors):
+        members, spikes = (_passes(records, 2 * k + part, m) for part in (0, 1))
+        last = (spikes[:, -1, 0] & 2) != 0
+        # What follows a stopped sample's last step was in flight.
+        rows, _ = _rows(last, samples, steps)
+        found = np.zeros(samples * steps, np.int64)
+        found[rows[: len(members)]] = 1
+        if not found[wanted].all():
+            at = int(np.argmax(wanted & (found == 0)))
+            raise SimulationError(
+                f"population {m.name!r}: no update in sample {at // steps}, step {at % steps}"
+            )
         arrays = []
-        for source, width in ((2 * k, m.membrane_width), (2 * k + 1, m.count_width)):
-            if not width:
-                arrays.append(np.zeros((samples, steps, m.n), np.int64))
-                continue
-            words = records[records[:, 0] == source, 1:]
-            if len(words) != samples * steps * m.groups:
-                raise SimulationError(
-                    f"population {m.name!r}: {len(words)} updates of groups of neurons instead of "
-                    f"{m.groups} in each of {samples * steps} steps"
-                )
-            raw = _fields(words, m.lanes, width)
-            raw = raw.reshape(samples * steps, m.groups * m.lanes)[:, : m.n]
-            arrays.append(raw.reshape(samples, steps, m.n))
+        for words, skip, width in (
+            (members, 0, m.membrane_width),
+            (spikes, CONTROL, m.count_width),
+        ):
+            values = np.zeros((samples * steps, m.n), np.int64)
+            if width:
+                n = min(len(rows), len(words))
+                raw = _fields(words[:n].reshape(n * m.groups, -1), m.lanes, width, skip)
+                values[rows[:n]] = raw.reshape(n, m.groups * m.lanes)[:, : m.n]
+            values[~wanted] = 0
+            arrays.append(values.reshape(samples, steps, m.n))
         out[m.name] = (_signed(arrays[0], m.membrane_width), arrays[1].astype(np.int16))
     return out
 
 
-def _fields(words: np.ndarray, count: int, width: int) -> np.ndarray:
-    """Cuts `count` fields of `width` bits from each row of 32-bit words, lowest bits first."""
+def _passes(records: np.ndarray, source: int, m: Monitor) -> np.ndarray:
+    """A source's whole passes: words (passes, groups, words of a group)."""
+    words = records[records[:, 0] == source, 1:]
+    whole = len(words) // m.groups
+    return words[: whole * m.groups].reshape(whole, m.groups, -1)
+
+
+def _fields(words: np.ndarray, count: int, width: int, skip: int = 0) -> np.ndarray:
+    """Cuts `count` fields of `width` bits from each row of 32-bit words, lowest bits first.
+
+    The lowest `skip` bits are no field's.
+    """
     padded = np.pad(words, ((0, 0), (0, 2))).astype(np.uint64)
     out = np.zeros((len(words), count), np.int64)
     for i in range(count):
-        word, bit = divmod(i * width, 32)
+        word, bit = divmod(skip + i * width, 32)
         low = padded[:, word] | padded[:, word + 1] << np.uint64(32)
         value = low >> np.uint64(bit)
         if bit + width > 64:

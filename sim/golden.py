@@ -17,6 +17,7 @@ import numpy as np
 from spikefab.gen.qnetwork import QLayer, QNetwork
 from spikefab.gen.samples import check_counts, check_samples
 from spikefab.sim.encode import encode
+from spikefab.sim.stop import clear_after, leads, scores, steps_used
 
 __all__ = ["GoldenResult", "run_golden"]
 
@@ -36,6 +37,9 @@ class GoldenResult:
     mem: dict[str, np.ndarray]
     """int64 (samples, steps, n), membrane LSBs after the step, for recorded populations and
     always for an integrator."""
+    steps_used: np.ndarray
+    """int32 (samples,): steps after which each sample ended; all steps without an early stop.
+    Rows of `spikes` and `mem` behind them are 0."""
 
 
 def run_golden(
@@ -44,13 +48,15 @@ def run_golden(
     *,
     record: Collection[str] = (),
     encoded: bool = False,
+    full: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> GoldenResult:
     """Runs samples through the integer network.
 
     `x`: integers (samples, steps, *input_shape), events an input a step, 0 to `input_max`; where
     the input is framed, values (samples, *input_shape). `encoded`: `x` went through
-    `sim.encode.encode` already. `record`: populations whose membranes to keep.
+    `sim.encode.encode` already. `record`: populations whose membranes to keep. `full`: what an
+    early stop cuts off stays: every row is as without it, and `steps_used` says where it ends.
     `progress(done, total)` is called a chunk. Raises `InputError` for samples that the network
     does not take.
     """
@@ -71,6 +77,8 @@ def run_golden(
     widest = max(qnet.n_inputs, *(layer.neuron.n for layer in qnet.layers))
     chunk = max(1, CHUNK_BYTES // (4 * max(1, n_steps) * widest))
     runners = [_runner(layer) for layer in qnet.layers]
+    used = np.full(n_samples, n_steps, np.int32)
+    last = qnet.layers[-1].name
     for start in range(0, n_samples, chunk):
         stop = min(start + chunk, n_samples)
         # Time first: each step is then one contiguous block.
@@ -81,9 +89,17 @@ def run_golden(
             trace = mem[layer.name][start:stop] if layer.name in mem else None
             events = runner.run(events, trace)
             spikes[layer.name][start:stop] = events.swapaxes(0, 1)
+        if qnet.stop is not None:
+            output = None if qnet.layers[-1].neuron.spiking else mem[last][start:stop]
+            score = scores(spikes[last][start:stop], output)
+            used[start:stop] = steps_used(qnet.stop, leads(score))
         if progress is not None:
             progress(stop, n_samples)
-    return GoldenResult(spikes, mem)
+    if qnet.stop is not None and not full:
+        for recorded in (spikes, mem):
+            for values in recorded.values():
+                clear_after(values, used)
+    return GoldenResult(spikes, mem, used)
 
 
 def _runner(layer: QLayer) -> _Layer:

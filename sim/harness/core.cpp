@@ -86,9 +86,10 @@ int main(int argc, char** argv) {
     }
     FILE* file = std::fopen(stimulus.c_str(), "rb");
     if (!file) return std::perror(stimulus.c_str()), kUsage;
-    const auto head = read_all<uint64_t>(file, 4);
+    const auto head = read_all<uint64_t>(file, 5);
     if (head[0] != kMagic) return std::fprintf(stderr, "not a stimulus file\n"), kUsage;
     const uint64_t samples = head[1], steps = head[2], hang = head[3];
+    const bool stops = head[4];  // a sample may end before its last step
     const auto start = read_all<uint64_t>(file, samples + 1);
     const auto items = read_all<uint64_t>(file, start[samples]);
     std::fclose(file);
@@ -141,7 +142,9 @@ int main(int argc, char** argv) {
         const bool repeat = in_sample >= samples;
         const uint64_t source = repeat ? 0 : in_sample;
         bool valid = !(repeat && (alone || pauses)) && in_sample <= samples;
-        if (alone && in_item == start[source] && in_sample > out_sample) valid = false;
+        // A sample that was stopped is alone until all of it has left.
+        if (alone && in_item == start[source] && (in_sample > out_sample || top->decided))
+            valid = false;
         // What is offered stays offered until it is taken.
         if (pauses && valid && !offered) valid = !random.chance(pause);
         const bool ready = !pauses || !random.chance(pause);
@@ -172,14 +175,16 @@ int main(int argc, char** argv) {
         if (out_valid && ready && out_sample < samples) {
             output.push_back(data);
             if (data & kToken) {
-                if (((data & kLast) != 0) != (out_step + 1 == steps)) {
+                const bool last = (data & kLast) != 0, end = out_step + 1 == steps;
+                if (stops ? end && !last : last != end) {
                     std::fprintf(stderr, "an output token carries last=%d: sample %" PRIu64
-                                 ", step %" PRIu64 " of %" PRIu64 "\n", (data & kLast) != 0,
-                                 out_sample, out_step, steps);
+                                 ", step %" PRIu64 " of %" PRIu64 "\n", last, out_sample,
+                                 out_step, steps);
                     status = kProtocol;
                     break;
                 }
-                if (++out_step == steps) {
+                ++out_step;
+                if (last) {
                     done[out_sample++] = edge;
                     out_step = 0;
                     if (out_sample * 100 / samples > reported) {
