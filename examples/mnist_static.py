@@ -28,7 +28,7 @@ def encode(pixels: np.ndarray, side: int = 28) -> np.ndarray:
 
     ``min(7, max(0, p - dark) // level)``, with 14 x 14 images of the mean (rounded down) of each
     2 x 2 pixels. The faint rims of a stroke become 0: of a test image 98.8 of 784 pixels are not,
-    and 41.9 of 196.
+    and 33.6 of 196.
     """
     p = np.asarray(pixels).astype(np.int32)
     if side == 14:
