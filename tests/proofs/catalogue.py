@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proofs: what is claimed of which block at which size, and by which method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from amaranth.hdl import unsigned
+from proofs.arrays import array_harness
+from proofs.engines import engine_harness
+from proofs.faults import (
+    BrokenOutput,
+    LateStore,
+    StuckInput,
+    broken_by,
+    hasty_passes,
+    late_store,
+    short_queue,
+)
+from proofs.harness import Harness
+from proofs.layers import layer_params, weights_for
+from proofs.queues import queue_harness
+from proofs.replays import replay_harness
+from proofs.serialisers import serialiser_harness
+from proofs.solver import Result, bounded, covered, unbounded
+from proofs.stores import store_harness
+from proofs.wholes import layer_harness
+
+from spikefab.hdl.accumulate import AccumulateEngine
+from spikefab.hdl.neuron import NeuronArray
+from spikefab.hdl.queue import Queue
+from spikefab.hdl.replay import Replay
+from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
+
+__all__ = ["FAULTS", "PROOFS", "Fault", "Proof"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    name: str
+    block: str
+    size: str
+    claim: str
+    build: Callable[[], Harness]
+    depth: int = 0
+    """Cycles from reset that are looked at; 0: all, by an inductive invariant."""
+    cover_depth: int = 24
+    slow: bool = False
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """What holds while the component is built."""
+
+    @property
+    def id(self) -> str:
+        return self.name
+
+    @property
+    def method(self) -> str:
+        return f"bounded, {self.depth} cycles" if self.depth else "unbounded"
+
+    def run(self, folder: Path, timeout: int = 1800) -> Result:
+        with self.around():
+            if self.depth:
+                return bounded(self.build(), folder, self.depth, timeout)
+            return unbounded(self.build(), folder, timeout)
+
+    def cover(self, folder: Path, timeout: int = 1800) -> Result:
+        with self.around():
+            return covered(self.build(), folder, self.cover_depth, timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A broken component, and a check that has to find it without the help of the others."""
+
+    name: str
+    build: Callable[[], Harness]
+    found_by: str
+    depth: int = 16
+    """Cycles from reset in which it has to be found."""
+    slow: bool = False
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}-{self.found_by}".replace(" ", "-")
+
+    def run(self, folder: Path, timeout: int = 600) -> Result:
+        with self.around():
+            return bounded(self.build().only(self.found_by), folder, self.depth, timeout)
+
+
+def _chunks_of(lanes: int) -> Callable[[], AbstractContextManager[Any]]:
+    return lambda: mock.patch("spikefab.hdl.serialise.CHUNK", lanes)
+
+
+QUEUE = "n-th item out = n-th item in, offered within its latency, room comes back"
+STORE = "a popped word is the last that was pushed in its place"
+ENGINE = (
+    "a token's sums = the weights of its step's events, each once; no read before its write; "
+    "an item is taken at the latest `groups` cycles after the one before"
+)
+REPLAY = "every step gets the frame's sums; as many steps as asked; the next frame is taken"
+ARRAY = "each pass starts from the membrane that the one before left; outputs when due; not stuck"
+SPIKES = (
+    "a neuron's spikes leave as often as it fired, between the tokens of the step before and its "
+    "own; each token once; addresses rise; something leaves while a token is due; room comes back"
+)
+MEMBRANES = SPIKES.replace("a neuron's spikes leave as often as it fired", "each membrane once")
+LAYER = "spikes as an integrate-and-fire model says, in their step; items taken, tokens leave"
+
+LI: dict[str, Any] = {"spiking": False, "reset": "none", "v_init": (1,)}
+LEAK: dict[str, Any] = {"leak_num": (3,), "leak_shift": 2, "threshold": (1,)}
+FOUR = layer_params(4, 2)
+FRAMES = layer_params(4, 2, replay=3)
+LATE: dict[str, Any] = {**LEAK, "reset_time": "next-after-leak"}
+
+
+def _queue(depth: int, slow: bool) -> Proof:
+    kind = "registers" if depth <= 4 else "memory"
+    return Proof(
+        name=f"queue-{depth}", block="Queue", size=f"{depth} deep ({kind}), 2 bits", claim=QUEUE,
+        build=lambda: queue_harness(depth), slow=slow,
+    )  # fmt: skip
+
+
+def _store(depth: int, slow: bool) -> Proof:
+    kind = "ring" if depth <= 4 else "memory"
+    return Proof(
+        name=f"store-{depth}", block="RotatingStore", size=f"{depth} words ({kind}), 2 bits",
+        claim=STORE, build=lambda: store_harness(depth), slow=slow,
+    )  # fmt: skip
+
+
+def _array(name: str, size: str, n: int, lanes: int, slow: bool = True, **neuron: Any) -> Proof:
+    return Proof(
+        name=f"array-{name}", block="NeuronArray", size=size, claim=ARRAY,
+        build=lambda: array_harness(layer_params(n, lanes, **neuron)), cover_depth=50, slow=slow,
+    )  # fmt: skip
+
+
+PROOFS: list[Proof] = [
+    *(_queue(depth, slow=depth not in (2, 5)) for depth in (1, 2, 3, 4, 5, 6, 8)),
+    *(_store(depth, slow=depth not in (2, 5)) for depth in (1, 2, 3, 4, 5, 6)),
+    Proof(
+        name="engine-2x2", block="AccumulateEngine", size="2 lanes × 2 groups, 3 sources",
+        claim=ENGINE, build=lambda: engine_harness(layer_params(4, 2)), cover_depth=26,
+    ),
+    Proof(
+        name="engine-padded", block="AccumulateEngine", size="3 neurons on 2 lanes, 2 sources",
+        claim=ENGINE, build=lambda: engine_harness(layer_params(3, 2, 2)), slow=True,
+    ),
+    Proof(
+        name="engine-memory", block="AccumulateEngine",
+        size="1 lane × 5 groups (memory), 2 sources", claim=ENGINE,
+        build=lambda: engine_harness(layer_params(5, 1, 2)), cover_depth=32, slow=True,
+    ),
+    Proof(
+        name="engine-graded", block="AccumulateEngine",
+        size="2 lanes × 2 groups, 2 sources, 2-bit values", claim=ENGINE,
+        build=lambda: engine_harness(layer_params(4, 2, 2, value_bits=2)), slow=True,
+    ),
+    Proof(
+        name="replay-2x2", block="Replay", size="2 lanes × 2 groups, 3 steps", claim=REPLAY,
+        build=lambda: replay_harness(layer_params(4, 2, replay=3)), cover_depth=40,
+    ),
+    Proof(
+        name="replay-memory", block="Replay", size="1 lane × 5 groups (memory), 2 steps",
+        claim=REPLAY, build=lambda: replay_harness(layer_params(5, 1, replay=2)), cover_depth=50,
+        slow=True,
+    ),
+    _array("li-2x2", "LI, 2 lanes × 2 groups", 4, 2, slow=False, **LI),
+    _array("lif-2x2", "LIF, reset at once, 2 × 2", 4, 2, **LEAK),
+    _array("zero-2x2", "LIF, to zero a step late, 2 × 2", 4, 2, reset="zero", **LATE),
+    _array("late-2x2", "LIF, by subtraction a step late, 2 × 2", 4, 2, **LATE),
+    _array("padded", "leaky LI, 3 neurons on 2 lanes", 3, 2, **{**LI, **LEAK}),
+    _array("li-memory", "LI, 1 lane × 5 groups (memory)", 5, 1, **LI),
+    _array("lif-memory", "LIF, 1 lane × 5 groups (memory)", 5, 1, **LEAK),
+    _array("zero-memory", "LIF, to zero late, 1 × 5 (memory)", 5, 1, reset="zero", **LATE),
+    Proof(
+        name="spikes-2x2", block="SpikeSerialiser", size="2 lanes × 2 groups", claim=SPIKES,
+        build=lambda: serialiser_harness(layer_params(4, 2)),
+    ),
+    Proof(
+        name="spikes-counts", block="SpikeSerialiser",
+        size="3 neurons on 2 lanes, up to 3 spikes each", claim=SPIKES,
+        build=lambda: serialiser_harness(layer_params(3, 2, count_width=2)), slow=True,
+    ),
+    Proof(
+        name="spikes-chunks", block="SpikeSerialiser", size="9 lanes × 1 group (2 chunks of 8)",
+        claim=SPIKES, build=lambda: serialiser_harness(layer_params(9, 9)), slow=True,
+    ),
+    Proof(
+        name="spikes-chunks-2", block="SpikeSerialiser",
+        size="3 lanes × 2 groups, chunks of 2 lanes", claim=SPIKES,
+        build=lambda: serialiser_harness(layer_params(6, 3)), around=_chunks_of(2), depth=16,
+        slow=True,
+    ),
+    Proof(
+        name="membranes-2x2", block="MembraneSerialiser", size="2 lanes × 2 groups",
+        claim=MEMBRANES,
+        build=lambda: serialiser_harness(layer_params(4, 2, **{**LI, "membrane_width": 2})),
+        slow=True,
+    ),
+    Proof(
+        name="layer-2x2", block="Layer", size="IF, 2 lanes × 2 groups, 2 sources", claim=LAYER,
+        build=lambda: layer_harness(layer_params(4, 2, 2, threshold=(1,)), patience=20), depth=18,
+        slow=True,
+    ),
+]  # fmt: skip
+
+
+def _queue_fault(kind: str, found_by: str, slow: bool = True) -> Fault:
+    def build() -> Harness:
+        queue = BrokenOutput(Queue(unsigned(2), 2), kind)
+        return broken_by(queue_harness(2, queue=queue), queue)
+
+    return Fault(name=f"queue {kind}", build=build, found_by=found_by, slow=slow)
+
+
+def _spike_fault(kind: str, found_by: str, slow: bool = True) -> Fault:
+    def build() -> Harness:
+        params = layer_params(4, 2)
+        serialiser = BrokenOutput(SpikeSerialiser(params), kind)
+        return broken_by(serialiser_harness(params, serialiser), serialiser)
+
+    return Fault(name=f"serialiser {kind}", build=build, found_by=found_by, slow=slow)
+
+
+def _membrane_fault(kind: str, found_by: str) -> Fault:
+    def build() -> Harness:
+        params = layer_params(4, 2, **{**LI, "membrane_width": 2})
+        serialiser = BrokenOutput(MembraneSerialiser(params), kind)
+        return broken_by(serialiser_harness(params, serialiser), serialiser)
+
+    return Fault(name=f"membranes {kind}", build=build, found_by=found_by, slow=True)
+
+
+def _late(
+    name: str,
+    module: str,
+    build: Callable[[], Harness],
+    found_by: str,
+    slow: bool = True,
+    depth: int = 16,
+) -> Fault:
+    return Fault(
+        name=f"{name} reads before the write",
+        build=build,
+        found_by=found_by,
+        slow=slow,
+        depth=depth,
+        around=lambda: late_store(module),
+    )
+
+
+def _stuck(name: str, component: Any, port: str, harness: Any, found_by: str) -> Fault:
+    """`component()` stops to take from `port`; `harness(it)` has to notice."""
+
+    def build() -> Harness:
+        broken = StuckInput(component(), port)
+        return broken_by(harness(broken), broken)
+
+    return Fault(name=f"{name} gets stuck", build=build, found_by=found_by, slow=True)
+
+
+def _engine_with_wrong_weight() -> Harness:
+    params = layer_params(4, 2)
+    weights = weights_for(params)
+    weights[3][2] = 1 if weights[3][2] != 1 else 0
+    return engine_harness(params, AccumulateEngine(params, weights))
+
+
+FAULTS: list[Fault] = [
+    _queue_fault("loses", "as_it_came", slow=False),
+    _queue_fault("loses", "offered_within_its_latency"),
+    _queue_fault("repeats", "as_it_came"),
+    _queue_fault("repeats", "nothing_from_nowhere"),
+    _queue_fault("changes", "as_it_came"),
+    _queue_fault("changes", "o_stays_offered"),
+    _queue_fault("swaps", "as_it_came"),
+    _queue_fault("falls silent", "offered_within_its_latency"),
+    Fault(
+        name="ring is late", build=lambda: store_harness(2, store=LateStore(2, [1, 2])),
+        found_by="last_write_is_read",
+    ),
+    Fault(
+        name="memory is late", build=lambda: store_harness(5, store=LateStore(2, [1, 2, 3, 0, 1])),
+        found_by="last_write_is_read", slow=True,
+    ),
+    _late("engine", "accumulate", lambda: engine_harness(layer_params(4, 2)), "sum_of_the_step",
+          slow=False),
+    _late("engine in memory", "accumulate", lambda: engine_harness(layer_params(5, 1, 2)),
+          "sum_of_the_step", depth=30),
+    Fault(
+        name="engine has a wrong weight", build=_engine_with_wrong_weight,
+        found_by="sum_of_the_step", slow=True,
+    ),
+    _late("replay", "replay", lambda: replay_harness(layer_params(4, 2, replay=3)),
+          "the_sum_that_came"),
+    _late("array", "neuron", lambda: array_harness(layer_params(4, 2, **LI)),
+          "from_the_last_write"),
+    _late("array in memory", "neuron", lambda: array_harness(layer_params(5, 1, **LI)),
+          "from_the_last_write"),
+    Fault(
+        name="passes too close", build=lambda: array_harness(layer_params(4, 2, **LI)),
+        around=hasty_passes, found_by="from_the_last_write",
+    ),
+    Fault(
+        name="passes too close in a memory",
+        build=lambda: array_harness(layer_params(5, 1, **LEAK)), around=hasty_passes,
+        found_by="from_the_last_write", slow=True,
+    ),
+    _spike_fault("loses", "as_often_as_it_came", slow=False),
+    _spike_fault("loses", "something_leaves"),
+    _spike_fault("repeats", "not_before_it_came"),
+    _spike_fault("repeats", "addresses_rise"),
+    _spike_fault("repeats", "token_behind_its_pass"),
+    _spike_fault("swaps", "as_often_as_it_came"),
+    _spike_fault("swaps", "addresses_rise"),
+    _spike_fault("changes", "last_with_tokens_only"),
+    _spike_fault("falls silent", "something_leaves"),
+    Fault(
+        name="serialiser grants too much", build=lambda: serialiser_harness(layer_params(4, 2)),
+        around=short_queue, found_by="as_often_as_it_came", slow=True,
+    ),
+    _membrane_fault("changes", "the_value_that_came"),
+    _membrane_fault("swaps", "as_often_as_it_came"),
+    _membrane_fault("loses", "as_often_as_it_came"),
+    _stuck("queue", lambda: Queue(unsigned(2), 2), "i", lambda it: queue_harness(2, queue=it),
+           "room_is_offered"),
+    _stuck("engine", lambda: AccumulateEngine(FOUR, weights_for(FOUR)), "i",
+           lambda it: engine_harness(FOUR, it), "never_stuck"),
+    _stuck("array", lambda: NeuronArray(FOUR), "start", lambda it: array_harness(FOUR, it),
+           "never_stuck"),
+    _stuck("replay", lambda: Replay(FRAMES), "start", lambda it: replay_harness(FRAMES, it),
+           "the_next_frame_is_taken"),
+    _stuck("serialiser", lambda: SpikeSerialiser(FOUR), "reserve",
+           lambda it: serialiser_harness(FOUR, it), "room_for_a_pass"),
+]  # fmt: skip
