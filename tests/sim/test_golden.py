@@ -17,6 +17,7 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QLayer, QNetwork
 from spikefab.hdl.params import NeuronParams, ParamError, SynapseParams
 from spikefab.sim import golden
+from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
 
 
@@ -107,7 +108,7 @@ def scalar_run(
 
 
 def check(qnet: QNetwork, x: np.ndarray) -> None:
-    spikes, mem = scalar_run(qnet, x)
+    spikes, mem = scalar_run(qnet, encode(qnet.input, x))
     result = run_golden(qnet, x, record=[q.name for q in qnet.layers])
     for q in qnet.layers:
         assert result.spikes[q.name].dtype == np.int16
