@@ -50,7 +50,7 @@ class Recipe:
 
 RECIPES = {
     "784_128_10": Recipe(side=28, hidden=128),
-    "784_256_10": Recipe(side=28, hidden=256),
+    "676_256_10": Recipe(side=26, hidden=256),
     "up5k_196_64_10": Recipe(side=14, hidden=64, sparsity=0.0015),
 }
 

@@ -96,6 +96,12 @@ def test_static_pixels_have_three_bits() -> None:
         assert value == (0 if p < dark else min(7, (int(p) - dark) // level))
 
 
+def test_static_images_without_their_rim() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (3, 784), np.uint8)
+    whole, inner = mnist_static.encode(image), mnist_static.encode(image, 26)
+    np.testing.assert_array_equal(inner.reshape(3, 26, 26), whole.reshape(3, 28, 28)[:, 1:-1, 1:-1])
+
+
 def test_small_static_images_are_means() -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, 2:4, 4:6] = [[255, 255], [255, 252]]  # mean 254.25

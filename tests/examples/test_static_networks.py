@@ -22,6 +22,7 @@ from spikefab.sim.reference import run_reference
 STEPS = 4
 NETWORKS = {
     "mnist_static_784_128_10": ((784, 128, 10), 28, 0.98),
+    "mnist_static_676_256_10": ((676, 256, 10), 26, 0.985),
     "mnist_static_up5k_196_64_10": ((196, 64, 10), 14, 0.97),
 }
 """Sizes, pixels a row, and share of the test images that must be right in integers."""
