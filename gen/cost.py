@@ -9,9 +9,11 @@ on in the first cycle in which it is there and the next stage is free. A layer's
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from spikefab.gen.cost_coder import Take, coded_samples, coder_clock
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.params import CoreParams, InputParams, LayerParams
 from spikefab.hdl.queue import Queue
@@ -43,17 +45,25 @@ def predict_cycles(
     x: np.ndarray,
     spikes: list[np.ndarray],
     steps_used: np.ndarray | None = None,
+    *,
+    encoded: np.ndarray | None = None,
 ) -> Cycles:
     """Predicts from what happens: `x` the samples as the core's input takes them, `spikes` a layer
     (samples, steps, n) spike counts, as the golden model gives them.
 
     With an early stop, `steps_used` (samples,) is when samples end, and `spikes` go on behind it
     (`full` of the golden model): steps are in flight when the stop is known.
+
+    `encoded`: what a coder makes of `x`, (samples, steps, *shape) as `sim.encode` gives it; needed
+    with the codings rate, latency and delta.
     """
     n_samples = len(x)
     if params.stop is None or steps_used is None:
         steps_used = np.full(n_samples, spikes[0].shape[1])
-    events = _items(params.input, x)
+    events: Any = _items(params.input, x)
+    if params.input.spiking:
+        assert encoded is not None, "a coder's spikes come from sim.encode"
+        events = coded_samples(params, x, encoded)
     chunks = [
         _chunk_counts(layer, s) if layer.neuron.spiking else None
         for layer, s in zip(params.layers, spikes, strict=True)
@@ -151,17 +161,19 @@ class _Pipeline:
 
     def __init__(self, params: CoreParams):
         self.layers = [_LayerClock(layer) for layer in params.layers]
+        self.coder = coder_clock(params)
         self.latency = 0 if params.stop is None else EarlyStop.LATENCY
         self.offered = 0  # when the next input item is offered: it follows the one before
         self.used = 0  # steps after which the sample ends
         self.end = 0  # when its last output token left
         self.stopped = NEVER  # first cycle in which the front knows
 
-    def sample(
-        self, events: np.ndarray, chunks: list[np.ndarray | None], used: int
-    ) -> tuple[int, int]:
+    def sample(self, events: Any, chunks: list[np.ndarray | None], used: int) -> tuple[int, int]:
         """Streams one sample in; returns when its first item and its last output token pass."""
         layer0 = self.layers[0]
+        if self.coder is not None:
+            self.used, self.stopped = used, NEVER
+            return self.coder.sample(events, self._taker(chunks)), self.end
         start = max(self.offered, layer0.engine_free)
         self.used, self.stopped = used, NEVER
         n_tokens = len(events)
@@ -191,6 +203,25 @@ class _Pipeline:
             first = max(self.offered, layer0.engine_free)
             layer0.engine_free = first + count * layer0.groups
             self.offered = layer0.engine_free - layer0.groups + 1
+
+    def _taker(self, chunks: list[np.ndarray | None]) -> Take:
+        """The first layer as the coder sees it, for one sample."""
+        layer0 = self.layers[0]
+        t, cut = 0, False
+
+        def take(offered: int, token: bool) -> int:
+            nonlocal t, cut
+            if cut:
+                return offered
+            if not token:
+                return layer0.event(offered)
+            cut = offered >= self.stopped
+            at = layer0.token(offered)
+            self._step(at, t, chunks)
+            t += 1
+            return at
+
+        return take
 
     def _replay(self, token: int, chunks: list[np.ndarray | None]) -> None:
         """The steps of the frame whose token was accepted at `token`."""

@@ -180,7 +180,7 @@ def _manifest(
         "constraints": shell.constraints_name if shell else None,
         "input": {
             "name": qnet.input_name,
-            "shape": list(qnet.input_shape),
+            "shape": list(qnet.sample_shape),
             "size": core.n_inputs,
             "max_events": core.input_max,
             **asdict(core.input),

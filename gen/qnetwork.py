@@ -61,7 +61,13 @@ class QNetwork:
 
     @property
     def n_inputs(self) -> int:
-        return self.layers[0].synapse.n_in
+        """Inputs of a sample: addresses of the core's input stream."""
+        return self.input.pixels(self.layers[0].synapse.n_in)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of a sample's step, or frame."""
+        return self.input.sample_shape(self.input_shape)
 
     @property
     def n_outputs(self) -> int:

@@ -34,7 +34,10 @@ def port_table(manifest: dict[str, Any]) -> list[str]:
         rows.append((f"{name}__payload", direction, str(_width(fields)), "the item:"))
         for field, (offset, width) in fields.items():
             bits = f"[{offset}]" if width == 1 else f"[{offset + width - 1}:{offset}]"
-            rows.append(("  " + bits, "", str(width), f"{field}: {_MEANING[field]}"))
+            meaning = _MEANING[field]
+            if (name, field) == ("i", "payload"):
+                meaning = "the event's value, unsigned"
+            rows.append(("  " + bits, "", str(width), f"{field}: {meaning}"))
     lines = [f"{'port':<14}{'dir':<5}{'bits':<6}meaning"]
     return lines + [f"{a:<14}{b:<5}{c:<6}{d}" for a, b, c, d in rows]
 

@@ -63,14 +63,14 @@ def samples_for(qnet: QNetwork, path: str | Path) -> tuple[np.ndarray, np.ndarra
     """`load_samples` for a network in integers: `x` as its input's coding takes it, and `y`."""
     framed = qnet.input.framed
     steps = None if framed else qnet.steps
-    return load_samples(path, qnet.input_shape, _limit(qnet), steps, framed=framed)
+    return load_samples(path, qnet.sample_shape, _limit(qnet), steps, framed=framed)
 
 
 def check_samples(qnet: QNetwork, x: np.ndarray) -> np.ndarray:
     """`x` as integers of the shape and range that the network's input takes, or `InputError`."""
     framed = qnet.input.framed
     steps = None if framed else qnet.steps
-    return check_counts(x, qnet.input_shape, _limit(qnet), steps, framed=framed)
+    return check_counts(x, qnet.sample_shape, _limit(qnet), steps, framed=framed)
 
 
 def _limit(qnet: QNetwork) -> int:

@@ -31,8 +31,24 @@ def write_testbench(
     for name in ("run.py", "test_design.py"):
         (folder / name).write_text((templates / name).read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "streams.json").write_text(json.dumps(manifest["streams"]) + "\n", encoding="utf-8")
-    arrays = {"x": x, "tokens": np.array(tokens), "spikes": spikes} | (
-        {} if mem is None else {"mem": mem}
-    )
+    arrays = {
+        "x": x,
+        "events": _events(manifest["input"], x),
+        "tokens": np.array(tokens),
+        "spikes": spikes,
+    }
+    if mem is not None:
+        arrays["mem"] = mem
     with open(folder / "vectors.npz", "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _events(coding: dict[str, Any], x: np.ndarray) -> np.ndarray:
+    """How many events each number of `x` is: as many as it counts, or one where it is a value that
+    is to be sent."""
+    if not coding["payload_width"]:
+        return x
+    sent = x != 0
+    if coding["coding"] == "delta":
+        sent[:, 1:] = x[:, 1:] != x[:, :-1]
+    return sent.astype(np.uint8)

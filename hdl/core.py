@@ -11,6 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.accumulate import AccumulateEngine
+from spikefab.hdl.coder import input_coder
 from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import CoreParams, LayerParams
@@ -120,6 +121,11 @@ class SpikingCore(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         here: Any = wiring.flipped(self.i)
+        coder = input_coder(self.params)
+        if coder is not None:
+            m.submodules.coder = coder
+            wiring.connect(m, here, coder.i)
+            here = coder.o
         stop = None if self.params.stop is None else EarlyStop(self.params)
         front: StepGate | Layer | None = None
         if stop is not None and not self.params.layers[0].replay:

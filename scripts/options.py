@@ -61,6 +61,23 @@ def add_network(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
         action="store_true",
         help="with --input spikes: a count of n is one event of value n instead of n events",
     )
+    group.add_argument(
+        "--rate-seed",
+        type=int,
+        metavar="N",
+        help="with --input rate: where the random numbers of a sample start (default: 1)",
+    )
+    group.add_argument(
+        "--delta-threshold",
+        type=int,
+        metavar="N",
+        help="with --input delta: the smallest rise that makes a spike (default: 1)",
+    )
+    group.add_argument(
+        "--delta-off",
+        action="store_true",
+        help="with --input delta: falls make spikes too, at the second half of the inputs",
+    )
 
 
 def add_quantise(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +128,21 @@ def samples_of(options: argparse.Namespace, network: Network) -> Samples:
     limit = getattr(options, "input_max", None)
     if options.graded and options.input != "spikes":
         raise InputError(f"--graded: --input {options.input} carries values already; leave it out")
+    seed, threshold = options.rate_seed, options.delta_threshold
+    for flag, given, coding in (
+        ("--rate-seed", seed is not None, "rate"),
+        ("--delta-threshold", threshold is not None, "delta"),
+        ("--delta-off", options.delta_off, "delta"),
+    ):
+        if given and options.input != coding:
+            raise InputError(
+                f"{flag}: only --input {coding} has it, this is --input {options.input}; leave it "
+                "out"
+            )
+    if seed is not None and not 1 <= seed < 1 << 32:
+        raise InputError(f"--rate-seed {seed}: must be 1 to {(1 << 32) - 1}")
+    if threshold is not None and threshold < 1:
+        raise InputError(f"--delta-threshold {threshold}: must be 1 or more")
     return read_samples(
         network,
         options.data,
@@ -118,6 +150,9 @@ def samples_of(options: argparse.Namespace, network: Network) -> Samples:
         limit,
         coding=options.input,
         graded=options.graded,
+        seed=1 if seed is None else seed,
+        threshold=1 if threshold is None else threshold,
+        off=options.delta_off,
     )
 
 

@@ -25,6 +25,7 @@ from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
 from spikefab.gen.samples import load_samples
+from spikefab.gen.storage import Choice
 from spikefab.hdl.params import FRAMED, MAX_PAYLOAD_WIDTH, SPIKES, Coding, InputParams
 from spikefab.scripts.files import write_whole
 from spikefab.sim.activity import record_activity
@@ -76,7 +77,7 @@ class Samples:
     @property
     def input_max(self) -> int:
         """Most that an input of the first layer receives in a step."""
-        return max(1, int(self.counts.max()))
+        return 1 if self.input.spiking else max(1, int(self.counts.max()))
 
     @property
     def basis(self) -> str:
@@ -86,6 +87,11 @@ class Samples:
             return f"{'the first ' if n < len(self.x) else ''}{n} samples of the data"
         if self.input.framed:
             return f"random frames, {DEFAULT_RATE:.0%} of the inputs not zero"
+        if self.input.coding == "delta":
+            return (
+                f"random values: {DEFAULT_RATE:.0%} of the inputs not zero in each of "
+                f"{self.x.shape[1]} steps"
+            )
         return f"random events: {DEFAULT_RATE:.0%} of the inputs in each of {self.x.shape[1]} steps"
 
 
@@ -106,28 +112,49 @@ def read_samples(
     *,
     coding: Coding = "spikes",
     graded: bool = False,
+    seed: int = 1,
+    threshold: int = 1,
+    off: bool = False,
 ) -> Samples:
     """The user's samples, or the same random ones every time.
 
     `coding`: what they hold. `graded`: a count is the value of one event. `input_max`: the largest
     number that they may hold; the width of a value is taken from it, else from the samples.
+    `seed`: of `rate`; `threshold`, `off`: of `delta`.
     """
     framed = coding in FRAMED
+    shape = network.input_shape
+    if off:
+        if not shape or shape[0] % 2:
+            raise InputError(
+                f"--delta-off: the network's input has shape {shape}; its first axis must be even: "
+                "rises in its first half, falls in the second"
+            )
+        shape = (shape[0] // 2, *shape[1:])
     y = None
     if data is not None:
-        x, y = load_samples(data, network.input_shape, input_max, steps, framed=framed)
+        x, y = load_samples(data, shape, input_max, steps, framed=framed)
     else:
         rng = np.random.default_rng(0)
         lead = (VECTOR_SAMPLES,) if framed else (VECTOR_SAMPLES, steps or RANDOM_STEPS)
         valued = coding != "spikes" or graded
         largest = min(255, input_max or (7 if valued else 1))
-        x = rng.integers(1, largest, (*lead, *network.input_shape), endpoint=True)
+        x = rng.integers(1, largest, (*lead, *shape), endpoint=True)
         x = (x * (rng.random(x.shape) < DEFAULT_RATE)).astype(np.uint8)
-    params = _coding(coding, graded, steps, int(input_max or x.max()))
+    largest = int(input_max or x.max())
+    params = _coding(coding, graded, steps, largest, seed, threshold, off)
     return Samples(x=x, y=y, given=data is not None, input=params)
 
 
-def _coding(coding: Coding, graded: bool, steps: int | None, largest: int) -> InputParams:
+def _coding(
+    coding: Coding,
+    graded: bool,
+    steps: int | None,
+    largest: int,
+    seed: int,
+    threshold: int,
+    off: bool,
+) -> InputParams:
     """The input of the core for samples that hold at most `largest`."""
     if coding == "spikes" and not graded:
         return SPIKES
@@ -137,6 +164,14 @@ def _coding(coding: Coding, graded: bool, steps: int | None, largest: int) -> In
             f"--input {coding}: the samples hold {largest}; values have at most "
             f"{MAX_PAYLOAD_WIDTH} bits: scale them to 0 to {(1 << MAX_PAYLOAD_WIDTH) - 1}"
         )
+    if coding == "delta":
+        most = (1 << width) - 1
+        if threshold > most:
+            raise InputError(
+                f"--delta-threshold {threshold}: values of {width} bits change by at most {most}; "
+                f"choose 1 to {most}, or say how large values may be with --input-max"
+            )
+        return InputParams(coding=coding, payload_width=width, threshold=threshold, off=off)
     if coding not in FRAMED:
         return InputParams(coding=coding, payload_width=width)
     if steps is None:
@@ -144,7 +179,8 @@ def _coding(coding: Coding, graded: bool, steps: int | None, largest: int) -> In
             f"--steps: missing; with --input {coding} a sample is one frame, and --steps N says "
             "for how many steps it acts"
         )
-    return InputParams(coding=coding, payload_width=width, steps=steps)
+    seed = seed if coding == "rate" else 0
+    return InputParams(coding=coding, payload_width=width, steps=steps, seed=seed)
 
 
 def prepare(network: Network, options: QuantiseOptions, calibration: Samples) -> Prepared:
@@ -182,6 +218,7 @@ def target_budget(target: Target) -> Budget:
         ff=c.ff - link.ff,
         ram=c.ram - link.ram,
         dsp=c.dsp,
+        spram=c.spram,
     )
 
 
@@ -192,6 +229,7 @@ def compile_design(
     samples: Samples,
     *,
     lanes: int | Sequence[int] | None = None,
+    storage: Choice | Sequence[Choice] = "auto",
     clock_hz: float | None = None,
     baud: int | None = None,
 ) -> tuple[Design, Plan]:
@@ -203,14 +241,14 @@ def compile_design(
     qnet = prepared.qnet
     x = samples.x[:PREDICTION_SAMPLES]
     golden = run_golden(qnet, x)
-    counts = samples.counts[:PREDICTION_SAMPLES]
+    counts = encode(samples.input, x)
     spikes = [golden.spikes[layer.name] for layer in qnet.layers]
     sources = [counts.reshape(*counts.shape[:2], -1), *spikes[:-1]]
     rates = [float(source.mean()) for source in sources]
     if qnet.input.payload_width:
         rates[0] = float((sources[0] != 0).mean())
-    plan = make_plan(qnet, target_budget(target), lanes=lanes, rates=rates)
-    cycles = predict_cycles(plan.core, x, spikes)
+    plan = make_plan(qnet, target_budget(target), lanes=lanes, rates=rates, storage=storage)
+    cycles = predict_cycles(plan.core, x, spikes, encoded=counts)
     shell = None
     if target.board is not None:
         shell = board_shell(target.name, plan.core, plan.hash, clock_hz=clock_hz, baud=baud)

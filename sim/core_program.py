@@ -27,6 +27,8 @@ class Core:
     """Bits of the signed payload of an output event; 0 for spikes."""
     value_width: int = 0
     """Bits of the unsigned value of an input event; 0 for spikes."""
+    changes: bool = False
+    """An input event is a value that is another than in the step before (`delta`)."""
     stops: bool = False
     """A sample may end before its last step."""
 

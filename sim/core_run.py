@@ -18,6 +18,7 @@ import numpy as np
 from spikefab.gen.errors import InputError
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.core_program import CONTROL, Core, Monitor, address_width, monitor_words
+from spikefab.sim.encode import changed
 
 __all__ = ["SimResult", "SimulationError", "encode_items", "run_core"]
 
@@ -55,7 +56,9 @@ def encode_items(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     samples, steps, n = x.shape
     rows = x.reshape(samples * steps, n)
     # A value is one event, a count as many.
-    n_events = (rows != 0) if core.value_width else rows
+    n_events = rows
+    if core.value_width:
+        n_events = (changed(x) if core.changes else x != 0).reshape(rows.shape)
     ends = np.cumsum(n_events.sum(axis=1, dtype=np.int64) + 1)
     items = np.zeros(int(ends[-1]), np.uint64)
     tokens = np.ones(samples * steps, np.uint64)

@@ -62,6 +62,7 @@ def simulate_rtl(
         n_outputs=qnet.n_outputs,
         payload_width=0 if last.neuron.spiking else last.neuron.membrane_width,
         value_width=qnet.input.payload_width,
+        changes=qnet.input.coding == "delta",
         stops=qnet.stop is not None,
     )
     monitors = _monitors(design, record) if record else []

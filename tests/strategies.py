@@ -71,14 +71,16 @@ def networks(
     n_samples = draw(st.integers(1, max_samples), label="samples")
     n_steps = draw(st.integers(1, max_steps), label="steps")
     coding, input_max = draw(_input(n_steps), label="input")
-    n_in = n_inputs = draw(st.integers(1, max_neurons), label="inputs")
+    n_inputs = draw(st.integers(1, max_neurons), label="inputs")
+    n_in = n_inputs = n_inputs + n_inputs % 2 if coding.off else n_inputs
     source_max, layers, lanes, bounded = input_max, [], [], False
     for i in range(n_layers):
         n = draw(st.integers(1, max_neurons), label=f"neurons {i}")
         integrator = i == n_layers - 1 and draw(st.integers(0, 3), label="LI output") == 3
         layer, needs_steps = _layer(draw, rng, i, n_in, n, source_max, n_steps, integrator)
         if i == 0:
-            graded = replace(layer.synapse, payload_width=coding.payload_width)
+            width = 0 if coding.spiking else coding.payload_width
+            graded = replace(layer.synapse, payload_width=width)
             layer = replace(layer, synapse=graded)
         layers.append(layer)
         bounded |= needs_steps
@@ -94,25 +96,34 @@ def networks(
         input=coding,
         steps=n_steps if bounded else None,
     )
-    x = _samples(draw, rng, n_samples, n_steps, n_inputs, input_max)
+    most = coding.max_value if coding.payload_width else input_max
+    x = _samples(draw, rng, n_samples, n_steps, qnet.n_inputs, most)
     return DrawnNetwork(qnet, lanes, x[:, 0] if coding.framed else x)
 
 
 @st.composite
 def _input(draw: st.DrawFn, steps: int) -> tuple[InputParams, int]:
     """How the input is coded, and the most that one of its addresses receives in a step."""
-    kind = draw(st.sampled_from(["spikes", "counts", "graded", "static"]))
+    kinds = ["spikes", "counts", "graded", "static", "rate", "latency", "delta"]
+    kind: Any = draw(st.sampled_from(kinds))
     if kind == "spikes":
         return SPIKES, 1
     if kind == "counts":
         return SPIKES, draw(st.sampled_from([2, 5]))
     width = draw(st.sampled_from([3, 1, 2, 4, 5, 8]), label="payload width")
-    coding = InputParams(
-        coding="static" if kind == "static" else "spikes",
-        payload_width=width,
-        steps=steps if kind == "static" else 0,
-    )
-    return coding, coding.max_value
+    fields: dict[str, Any] = {"payload_width": width}
+    if kind == "graded":
+        kind = "spikes"
+    elif kind == "delta":
+        most = (1 << width) - 1
+        fields["threshold"] = draw(st.sampled_from([1, 1 + most // 4, most]), label="threshold")
+        fields["off"] = draw(st.booleans(), label="off")
+    else:
+        fields["steps"] = steps
+        if kind == "rate":
+            fields["seed"] = draw(st.integers(1, (1 << 32) - 1), label="rate seed")
+    coding = InputParams(coding=kind, **fields)
+    return coding, 1 if coding.spiking else coding.max_value
 
 
 def _samples(

@@ -18,6 +18,7 @@ from spikefab.gen.estimate import Budget
 from spikefab.gen.plan import make_plan
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.sim.compare import first_mismatch
+from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
 from spikefab.sim.rtl import simulate_rtl
 
@@ -46,7 +47,7 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
         assert found is None
     spikes = [golden.spikes[name] for name in names]
     plan = make_plan(qnet, BUDGET, lanes=[entry["lanes"] for entry in design.manifest["layers"]])
-    predicted = predict_cycles(plan.core, x, spikes)
+    predicted = predict_cycles(plan.core, x, spikes, encoded=encode(qnet.input, x))
     np.testing.assert_array_equal(result.cycles, predicted.cycles)
     np.testing.assert_array_equal(result.interval, predicted.interval)
 

@@ -49,10 +49,9 @@ async def run(dut, pause):
     mem = VECTORS["mem"] if "mem" in VECTORS.files else None
     n_samples, n_tokens = len(x), int(VECTORS["tokens"])
     items = []
-    for sample in x.reshape(n_samples, n_tokens, -1):
-        for t, step in enumerate(sample):
-            # An event carries a value, or there are as many events as the count says.
-            repeats = step != 0 if "payload" in STREAMS["i"] else step
+    shape = n_samples, n_tokens, -1
+    for sample, counts in zip(x.reshape(shape), VECTORS["events"].reshape(shape), strict=True):
+        for t, (step, repeats) in enumerate(zip(sample, counts, strict=True)):
             events = [int(a) for a in np.repeat(np.arange(len(step)), repeats)]
             rng.shuffle(events)  # the order within a step must not matter
             items += [pack(STREAMS["i"], address=a, payload=int(step[a])) for a in events]
