@@ -18,7 +18,7 @@ from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.params import CoreParams, InputParams, LayerParams
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.replay import Replay
-from spikefab.hdl.serialise import CHUNK, SpikeSerialiser, queue_depth
+from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
 from spikefab.hdl.stop import EarlyStop
 from spikefab.hdl.timing import NeuronTiming
 
@@ -124,7 +124,9 @@ class _LayerClock:
         # When room for a group came back: its entry left the queue, or it was never queued.
         self.returns = [-1] * queue_depth(params.groups)
         self.entry = -1  # when the previous entry left the queue
-        self.chunk = -1  # when the previous chunk was loaded
+        self.chunk = -1  # when the previous chunk was chosen
+        # When the latest chunks left the queue between the serialiser's stages: as many as it has.
+        self.loads = [-1] * CHUNKS_DEPTH
         self.emitted = -1  # when the previous chunk's last item was loaded for output
         self.accepted = -1  # when the previous output item was taken
 
@@ -268,10 +270,12 @@ class _Pipeline:
                 there += 1
             for index, count in enumerate(waiting or [0]):
                 final = end and index >= len(waiting) - 1
-                load = max(there, layer.emitted, layer.chunk + 1 if layer.split else 0)
-                if not layer.split:
-                    layer.entry = load
-                layer.chunk = load
+                if layer.split:
+                    layer.chunk = there = max(there, layer.loads[0] + 1)
+                    load = max(there + Queue.latency(CHUNKS_DEPTH), layer.emitted)
+                    layer.loads = [*layer.loads[1:], load]
+                else:
+                    layer.entry = there = load = max(there, layer.emitted)
                 ready = load + 1
                 for item in range(count + final):
                     is_token = item == count
@@ -285,7 +289,7 @@ class _Pipeline:
                     else:
                         layer.accepted = following.event(offered)
                     ready += 1
-                there = load + 1
+                there += 1
             layer.returns.append(layer.entry)
             out = layer.accepted
         if following is not None:

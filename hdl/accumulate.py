@@ -8,7 +8,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -162,7 +162,8 @@ class AccumulateEngine(wiring.Component):
             new.append(total_lane)
         m.d.comb += [
             store.push.eq(valid),
-            store.data.eq(Mux(is_token, Const(0, total), Cat(*new))),
+            store.clear.eq(is_token),
+            store.data.eq(Cat(*new)),
             self.o.valid.eq(valid & is_token),
             self.o.payload.end.eq(slots[-1].end),
             self.o.payload.last.eq(slots[-1].last),

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 
+from spikefab.hdl.compare import at_least, outside
 from spikefab.hdl.constants import GroupConstants
-from spikefab.hdl.params import NeuronParams
-from spikefab.hdl.shiftadd import leak_product
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.shiftadd import add_above, leak, leak_of, trailing_zeros
 from spikefab.hdl.timing import NeuronTiming
 
 __all__ = ["NeuronLane"]
@@ -23,13 +26,13 @@ class NeuronLane:
     def __init__(
         self,
         m: Module,
-        params: NeuronParams,
+        params: LayerParams,
         timing: NeuronTiming,
         constants: GroupConstants,
         lane: int,
     ):
-        self.m, self.params, self.timing, self.lane = m, params, timing, lane
-        self.constants = constants
+        self.m, self.params, self.timing, self.lane = m, params.neuron, timing, lane
+        self.synapse, self.constants = params.synapse, constants
         self.spiked: Value = Const(0)
         """Whether the neuron spikes in this step, at stage `timing.spike`; once built."""
 
@@ -43,9 +46,14 @@ class NeuronLane:
             head, total = self.register(head, "v"), self.register(total, "a")
         before = None
         if spiked is not None:
-            before = self.delay(spiked, timing.fetch + 1, "r")
+            spiked = self.delay(spiked, timing.fetch, "r_early")
+            before = self.register(spiked, "r")
         elif timing.late:
             before = self.register(self.above(head, self.constant("threshold", timing.fetch)), "r")
+        if timing.early_subtract:
+            assert before is not None
+            head = self._subtract_early(head, spiked, before)
+            total = self.register(total, "a_kept")
         u = self._integrate(head, total, before)
         if not p.spiking:
             membrane = self._clamp(u, timing.update)
@@ -58,34 +66,57 @@ class NeuronLane:
             count = self.delay(before, timing.spike - (timing.fetch + 1), "r_out")
         return membrane, count
 
+    def _subtract_early(self, v: Value, spiked: Value | None, before: Value) -> Value:
+        """The reset of the step before, ahead of the leak; takes a stage."""
+        threshold = self.constant("threshold", self.timing.fetch)
+        if spiked is not None:
+            return self.register(v - Mux(spiked, threshold, 0), "v_reset")
+        reduced, kept = self.register(v - threshold, "v_reset"), self.register(v, "v_kept")
+        return Mux(before, reduced, kept)
+
     def _integrate(self, v: Value, total: Value, before: Value | None) -> Signal:
         """Leak and input, and a reset of the step before: u, at stage `timing.update`."""
         p, timing = self.params, self.timing
         stage = timing.product - 1
-        if timing.early_subtract:
-            assert before is not None
-            reduced = v - self.constant("threshold", timing.fetch)
-            v = Mux(before, self.register(reduced, "v_reset"), self.register(v, "v_kept"))
-            total = self.register(total, "a_kept")
-        product = leak_product(v, self.constant("leak_num", stage), p)
-        product = self.register(product, "product")
-        current = total.shift_left(p.fraction_bits) + self.constant("bias", stage)
+        leaked: Value = self.register(leak(v, self.constant("leak_num", stage), p), "leaked")
+        current: Value = total.shift_left(p.fraction_bits) + self.constant("bias", stage)
         current = self.register(current, "current")
-        leaked: Value = product.shift_right(p.leak_shift)
+        zeros = self._zeros("bias", p.fraction_bits)
         if before is not None and p.reset_time != "same":
             stage = timing.product
             before = self.delay(before, stage - (timing.fetch + 1), "r_leak")
             if p.reset == "subtract" and timing.late_subtract:
                 threshold = self.constant("threshold", stage)
-                leaked = self.register(leaked, "leaked")
-                current = self.register(current - Mux(before, threshold, 0), "current_less")
+                leaked = self.register(leaked, "leaked_kept")
+                zeros = self._zeros("threshold", zeros)
+                less = add_above(current, Mux(before, threshold, 0).as_signed(), zeros, -1)
+                current = self.register(less, "current_less")
             elif p.reset == "zero":
                 leaked = Mux(before, 0, leaked)
             elif p.reset == "value":
                 early = p.reset_time == "next-before-leak"
                 value = self.constant("leaked_reset" if early else "v_reset", stage)
                 leaked = Mux(before, value, leaked)
-        return self.register(leaked + current, "u")
+        u = add_above(leaked.as_signed(), current, zeros)
+        return self.register(cut(u, self._update_width()), "u")
+
+    def _zeros(self, field: str, limit: int) -> int:
+        """Bits that are 0 at the low end of each of the population's constants, `limit` at most."""
+        return min(trailing_zeros(value, limit) for value in getattr(self.params, field))
+
+    def _update_width(self) -> int:
+        """Bits of u: from what a membrane and a step's sum can be, not from the adders' widths."""
+        p, timing = self.params, self.timing
+        top = 1 << (p.membrane_width - 1)
+        threshold = max(p.threshold)
+        low = leak_of(-top - threshold * timing.early_subtract, max(p.leak_num), p)
+        high = leak_of(top - 1, max(p.leak_num), p)
+        if p.reset == "value":
+            low, high = min(low, *p.v_reset), max(high, *p.v_reset)
+        low += (self.synapse.acc_min << p.fraction_bits) + min(p.bias)
+        high += (self.synapse.acc_max << p.fraction_bits) + max(p.bias)
+        low -= threshold * timing.late_subtract
+        return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
 
     def _spike(self, u: Signal, before: Value | None) -> tuple[Value, Value]:
         """Compare and reset: (membrane, count); the membrane at stage `timing.store` less its
@@ -97,19 +128,23 @@ class NeuronLane:
             spike = reached if p.compare == "ge" else reached & (difference != 0)
             kept = Mux(spike, difference, self.register(u, "u_kept"))
             return kept, self.register(spike, "count")
-        subtracts = p.reset == "subtract"
-        known, rest = u, u
+        known, rest = u, cast("Value", u)
         count: Value = Const(0, 0)
         for k in range(p.count_width):
             # Long division by the threshold, highest bit first.
-            level = self.constant("threshold", timing.update + k)
-            level = level.shift_left(p.count_width - 1 - k)
+            level = times(self.constant("threshold", timing.update + k), p.count_width - 1 - k)
             spike = self.above(rest, level)
             count = self.register(Cat(spike, count), f"count{k}_")
-            rest = self.register(Mux(spike, rest - level, rest), f"rest{k}_")
+            rest = self.register(rest, f"rest{k}_")
             known = self.register(known, f"u{k}_")
+            if not isinstance(level, Const):
+                level = self.register(level, f"level{k}_")
+            # A constant, or nothing: no multiplexer before the carry chain.
+            amount = Mux(count[0], level, 0).as_signed()
+            zeros = self._zeros("threshold", len(u)) + p.count_width - 1 - k
+            rest = cut(add_above(rest, amount, zeros, -1), len(u))
         if p.reset_time == "same":
-            if subtracts:
+            if p.reset == "subtract":
                 return rest, count
             value = self.constant("v_reset", timing.decided) if p.reset == "value" else Const(0)
             return Mux(count.any(), value, known), count
@@ -118,9 +153,10 @@ class NeuronLane:
         # snnTorch: (s - r) resets more, s this step's spike, r the reset that acted in it.
         assert before is not None
         before = self.delay(before, timing.spike - (timing.fetch + 1), "r_correct")
-        if subtracts:
-            more = self.register(u + self.constant("threshold", timing.update), "u_more")
-            return Mux(count.any() == before, known, Mux(before, more, rest)), count
+        if p.reset == "subtract":
+            level = self.constant("threshold", timing.decided)
+            more = Mux(before, level, -level)
+            return known + Mux(count.any() == before, 0, more), count
         return Mux(count.any() == before, known, Mux(before, known.shift_left(1), 0)), count
 
     def _clamp(self, w: Value, stage: int) -> Value:
@@ -132,17 +168,21 @@ class NeuronLane:
             stage += 1
         if p.v_min is not None:
             v_min = self.constant("v_min", stage)
-            w = Mux(w < v_min, v_min, w)
-        if p.saturate:
-            top = 1 << (width - 1)
-            w = Mux(w >= top, top - 1, Mux(w < -top, -top, w))
+            below = ~at_least(w, v_min.value) if isinstance(v_min, Const) else w < v_min
+            w = Mux(below, v_min, w)
+        if p.saturate and len(w) > width:
+            end = Cat((~w[-1]).replicate(width - 1), w[-1])
+            w = Mux(outside(w, width), end, w[:width])
         stored = Signal(signed(width), name=f"w{self.lane}")
         self.m.d.comb += stored.eq(w)
         return stored
 
     def above(self, value: Value, threshold: Value) -> Value:
         """The neuron's comparison with a threshold."""
-        return value > threshold if self.params.compare == "gt" else value >= threshold
+        above = self.params.compare == "gt"
+        if isinstance(threshold, Const):
+            return at_least(value, threshold.value + above)
+        return value > threshold if above else value >= threshold
 
     def constant(self, field: str, stage: int) -> Value:
         """This lane's constant at a stage."""
@@ -159,3 +199,15 @@ class NeuronLane:
         for k in range(cycles):
             value = self.register(value, f"{name}{k}_")
         return value
+
+
+def cut(value: Value, width: int) -> Value:
+    """A signed value that is known to fit in `width` bits."""
+    return value[:width].as_signed() if len(value) > width else value
+
+
+def times(value: Value, shift: int) -> Value:
+    """``value * 2**shift``; of a constant, a constant."""
+    if isinstance(value, Const):
+        return Const(value.value << shift, signed(len(value) + shift))
+    return value.shift_left(shift)

@@ -97,7 +97,7 @@ class NeuronArray(wiring.Component):
         spiked_before = self._remember(m, control, constants) if timing.remembers else None
         stored, outputs = [], []
         for lane in range(p.lanes):
-            datapath = NeuronLane(m, p.neuron, timing, constants, lane)
+            datapath = NeuronLane(m, p, timing, constants, lane)
             before = None if spiked_before is None else spiked_before.head[lane]
             w, out = datapath.build(heads[lane], self.i.payload["sums"][lane], before)
             stored.append(w)
@@ -112,18 +112,17 @@ class NeuronArray(wiring.Component):
             store.push.eq(control.valid(timing.store)),
             monitor[0].eq(Cat(*stored)),
             monitor[1].eq(store.push),
-            # The sample ends: the next one starts from the initial membranes.
-            store.data.eq(
-                Mux(
-                    control.last(timing.store),
-                    constants.word("v_init", timing.store, width),
-                    monitor[0],
-                )
-            ),
             self.o.valid.eq(control.valid(timing.output)),
             self.o.payload.end.eq(control.end(timing.output)),
             self.o.payload.last.eq(control.last(timing.output)),
         ]
+        # The sample ends: the next one starts from the initial membranes.
+        last = control.last(timing.store)
+        if store.uniform:
+            m.d.comb += [store.clear.eq(last), store.data.eq(monitor[0])]
+        else:
+            first_membranes = constants.word("v_init", timing.store, width)
+            m.d.comb += store.data.eq(Mux(last, first_membranes, monitor[0]))
         real = p.neuron.n - (p.groups - 1) * p.lanes
         for lane, out in enumerate(outputs):
             # Lanes beyond the population's end exist in its last group only; they stay silent.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Shape, Signal, Value
+from amaranth.hdl import Array, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -54,21 +54,25 @@ class Queue(wiring.Component):
         return m
 
     def _registers(self, m: Module) -> None:
+        """An item stays where it was written: its register's enable hangs on the input alone, and
+        is quick however wide the item is."""
         slots = [Signal(Shape.cast(self.shape), name=f"slot{k}") for k in range(self.depth)]
         level = Signal(range(self.depth + 1))
+        head, tail = Signal(range(self.depth)), Signal(range(self.depth))
         put, take = Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(level != self.depth),
             self.o.valid.eq(level != 0),
-            Value.cast(self.o.payload).eq(slots[0]),
+            Value.cast(self.o.payload).eq(Array(slots)[head]),
             put.eq(self.i.valid & self.i.ready),
             take.eq(self.o.valid & self.o.ready),
         ]
         m.d.sync += level.eq(level + put - take)
         for k, slot in enumerate(slots):
-            # After the items have moved up, the new one goes behind the last.
-            with m.If(put & (level == (take + k if k else take))):
+            # A free register may take what is not yet an item.
+            with m.If((tail == k) & self.i.ready):
                 m.d.sync += slot.eq(Value.cast(self.i.payload))
-            if k + 1 < self.depth:
-                with m.Elif(take):
-                    m.d.sync += slot.eq(slots[k + 1])
+        with m.If(put):
+            m.d.sync += tail.eq(Mux(tail == self.depth - 1, 0, tail + 1))
+        with m.If(take):
+            m.d.sync += head.eq(Mux(head == self.depth - 1, 0, head + 1))

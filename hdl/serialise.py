@@ -10,16 +10,21 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from spikefab.hdl.event import EventLayout, event_stream
 from spikefab.hdl.neuron import GroupOutput
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.queue import Queue
+from spikefab.hdl.shiftadd import multiply
 
-__all__ = ["CHUNK", "MembraneSerialiser", "SpikeSerialiser", "queue_depth"]
+__all__ = ["CHUNK", "CHUNKS_DEPTH", "MembraneSerialiser", "SpikeSerialiser", "queue_depth"]
 
 CHUNK = 8
 """Lanes that the last stage of the serialiser looks at; wider masks pass it chunk by chunk."""
+
+CHUNKS_DEPTH = 2
+"""Chunks that wait between the two stages, so that neither hangs on the other's logic."""
 
 
 def queue_depth(groups: int) -> int:
@@ -115,7 +120,7 @@ class SpikeSerialiser(wiring.Component):
             {
                 "counts": p.lanes * bits,
                 "filled": self.n_chunks,
-                "base": address_width,
+                "group": unsigned(ceil_log2(p.groups)),
                 "end": 1,
                 "last": 1,
             }
@@ -125,7 +130,7 @@ class SpikeSerialiser(wiring.Component):
         wiring.connect(m, wiring.flipped(self.reserve), groups.reserve)
 
         # Only groups that have something to say are queued.
-        base = Signal(address_width)
+        number = Signal(range(p.groups))
         arrived = Signal()
         group: Any = Signal(entry)
         counts = Value.cast(self.i.payload["values"])
@@ -136,12 +141,12 @@ class SpikeSerialiser(wiring.Component):
             arrived.eq(self.i.valid),
             group.counts.eq(counts),
             group.filled.eq(Cat(chunk.any() for chunk in chunks)),
-            group.base.eq(base),
+            group.group.eq(number),
             group.end.eq(self.i.payload.end),
             group.last.eq(self.i.payload.last),
         ]
         with m.If(self.i.valid):
-            m.d.sync += base.eq(Mux(self.i.payload.end, 0, base + p.lanes))
+            m.d.sync += number.eq(Mux(self.i.payload.end, 0, number + 1))
         m.d.comb += [
             queue.i.valid.eq(arrived & (group.filled.any() | group.end)),
             queue.i.payload.eq(group),
@@ -150,54 +155,67 @@ class SpikeSerialiser(wiring.Component):
         left = queue.o.valid & queue.o.ready
         m.d.comb += groups.back.eq(skipped + left)
 
-        chunk = stream.Signature(
-            data.StructLayout({"counts": CHUNK * bits, "base": address_width, "end": 1, "last": 1})
-        ).create()
-        self._split(m, queue.o, chunk)
+        layout = data.StructLayout(
+            {"counts": CHUNK * bits, "base": address_width, "end": 1, "last": 1}
+        )
+        if self.n_chunks == 1:
+            chunk = stream.Signature(layout).create()
+            m.d.comb += [
+                chunk.valid.eq(queue.o.valid),
+                chunk.payload.counts.eq(queue.o.payload.counts),
+                chunk.payload.base.eq(self._base(queue.o.payload.group)),
+                chunk.payload.end.eq(queue.o.payload.end),
+                chunk.payload.last.eq(queue.o.payload.last),
+                queue.o.ready.eq(chunk.ready),
+            ]
+        else:
+            m.submodules.chunks = chunks_queue = Queue(layout, CHUNKS_DEPTH)
+            self._split(m, queue.o, chunks_queue.i)
+            chunk = chunks_queue.o
         self._emit(m, chunk)
         return m
 
+    def _base(self, group: Value) -> Value:
+        """Address of a group's first neuron."""
+        return multiply(group, self.params.lanes) if self.params.groups > 1 else Const(0)
+
     def _split(self, m: Module, entries: stream.Interface, chunk: stream.Interface) -> None:
-        """One chunk a cycle, empty ones skipped; `end` goes with the group's final chunk."""
+        """One chunk a cycle, empty ones skipped; `end` goes with the group's final chunk.
+
+        The next chunk to visit is chosen a cycle ahead, and kept as one bit of `take`.
+        """
         bits, n = self.params.neuron.count_width, self.n_chunks
-        if n == 1:
-            m.d.comb += [
-                chunk.valid.eq(entries.valid),
-                chunk.payload.counts.eq(entries.payload.counts),
-                chunk.payload.base.eq(entries.payload.base),
-                chunk.payload.end.eq(entries.payload.end),
-                chunk.payload.last.eq(entries.payload.last),
-                entries.ready.eq(chunk.ready),
-            ]
-            return
         width = CHUNK * bits
         held: Any = Signal(entries.payload.shape())
         valid = Signal()
-        pending = Signal(n)
-        take = lowest(pending)
-        rest = Signal(n)
+        take, rest = Signal(n), Signal(n)
         advance, final = Signal(), Signal()
         parts = [held.counts[k * width : (k + 1) * width] for k in range(n)]
-        bases: list[Value] = [held.base + k * CHUNK for k in range(n)]
+        lane = chosen(take, [Const(k * CHUNK, range(n * CHUNK)) for k in range(n)])
+        base = self._base(held.group)
+        lanes = self.params.lanes
         m.d.comb += [
-            rest.eq(pending & ~take),
             final.eq(rest == 0),
             chunk.valid.eq(valid),
             chunk.payload.counts.eq(chosen(take, parts)),
-            chunk.payload.base.eq(chosen(take, bases)),
+            # A power of two has no bits in common with the lane.
+            chunk.payload.base.eq(base + lane if lanes & (lanes - 1) else base | lane),
             chunk.payload.end.eq(held.end & final),
             chunk.payload.last.eq(held.last),
             advance.eq(~valid | (chunk.ready & final)),
             entries.ready.eq(advance),
         ]
+        filled = entries.payload.filled
+        first, following = lowest(filled), lowest(rest)
         with m.If(advance):
             m.d.sync += [
                 valid.eq(entries.valid),
                 held.eq(entries.payload),
-                pending.eq(entries.payload.filled),
+                take.eq(first),
+                rest.eq(filled & ~first),
             ]
         with m.Elif(chunk.ready):
-            m.d.sync += pending.eq(rest)
+            m.d.sync += [take.eq(following), rest.eq(rest & ~following)]
 
     def _emit(self, m: Module, chunk: stream.Interface) -> None:
         """One spike, or the token, a cycle."""
@@ -210,6 +228,10 @@ class SpikeSerialiser(wiring.Component):
         rest = Signal(CHUNK * bits)
         token, done, step = Signal(), Signal(), Signal()
         index = chosen(take, [Const(k, 3) for k in range(CHUNK)])
+        address = held.base + index
+        if self.params.lanes % CHUNK == 0:
+            # A chunk begins at a multiple of its size.
+            address = Cat(index, held.base[len(index) :])
         o = self.o.payload
         m.d.comb += [
             rest.eq(Cat((count - bit)[:bits] for count, bit in zip(counts, take, strict=True))),
@@ -223,7 +245,7 @@ class SpikeSerialiser(wiring.Component):
                 self.o.valid.eq(valid),
                 o.token.eq(token),
                 o.last.eq(token & held.last),
-                o.address.eq(Mux(token, 0, held.base + index)),
+                o.address.eq(Mux(token, 0, address)),
             ]
         with m.If(chunk.ready):
             m.d.sync += [valid.eq(chunk.valid), held.eq(chunk.payload)]

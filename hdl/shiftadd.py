@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Value
 
+from spikefab.hdl.compare import at_least
 from spikefab.hdl.params import NeuronParams
 
-__all__ = ["leak_of", "leak_product", "multiply", "signed_digits"]
+__all__ = ["add_above", "leak", "leak_of", "multiply", "signed_digits", "trailing_zeros"]
 
 
 def signed_digits(number: int) -> list[tuple[int, int]]:
@@ -26,6 +27,21 @@ def signed_digits(number: int) -> list[tuple[int, int]]:
     return digits[::-1]
 
 
+def trailing_zeros(number: int, limit: int) -> int:
+    """Zeros below the lowest one of an integer, `limit` at most."""
+    return min(limit, (number & -number).bit_length() - 1) if number else limit
+
+
+def add_above(value: Value, term: Value, zeros: int, sign: int = 1) -> Value:
+    """``value + sign * term``, where the `zeros` lowest bits of `term` are 0: no carry chain under
+    the others."""
+    if zeros >= min(len(value), len(term)):
+        zeros = 0
+    high, more = value[zeros:].as_signed(), term[zeros:].as_signed()
+    total = high + more if sign > 0 else high - more
+    return Cat(value[:zeros], total).as_signed()
+
+
 def multiply(value: Value, factor: int) -> Value:
     """A product with a constant >= 0, by shifts and additions."""
     terms = [(value.shift_left(shift), sign) for shift, sign in signed_digits(factor)]
@@ -40,9 +56,42 @@ def _sum(terms: list[tuple[Value, int]]) -> Value:
     return total
 
 
-def leak_product(v: Value, num: Value, params: NeuronParams) -> Value:
+def leak(v: Value, num: Value, params: NeuronParams) -> Value:
+    """The leaked membrane: ``v * num``, rounded and shifted down by `leak_shift`.
+
+    A constant `num` becomes shifts and additions, another a multiplier. What lies below the result
+    costs no adder where it can be seen from a few bits whether it carries.
+    """
+    shift = params.leak_shift
+    digits = signed_digits(num.value) if isinstance(num, Const) else []
+    s = shift - digits[-1][0] if digits else 0
+    if len(digits) == 1 and 0 < s < len(v):
+        # v / 2**s: its high part, and one more where rounding goes up.
+        up = _low_part(v[:s], v[-1], params, up=True)
+        carried = Cat(Const(1, 1), v[s:]).as_signed() + Cat(up, Const(0, 1)).as_signed()
+        return carried[1:].as_signed()
+    if len(digits) == 2 and digits[0] == (shift, 1) and s < len(v):
+        # v - v / 2**s: v less its high part, and one less where the low part borrows.
+        borrow = _low_part(v[:s], v[-1], params, up=False)
+        less = Cat(Const(0, 1), v).as_signed() - Cat(borrow, v[s:]).as_signed()
+        return less[1 : len(v) + 1].as_signed()
+    return _product(v, num, params).shift_right(shift)
+
+
+def _low_part(low: Value, sign: Value, params: NeuronParams, up: bool) -> Value:
+    """What rounding makes of the s lowest bits, a fraction of the result's LSB: whether ``+ low``
+    comes up to a whole one (`up`), or ``- low`` goes down by one."""
+    half = 1 << (len(low) - 1)
+    if params.leak_rounding == "nearest":
+        return at_least(low, half if up else half + 1)
+    if params.leak_rounding == "toward-zero":
+        return (sign if up else ~sign) & low.any()
+    return Const(0, 1) if up else low.any()
+
+
+def _product(v: Value, num: Value, params: NeuronParams) -> Value:
     """``v * num`` and the term that rounds it: its bits from `leak_shift` up are the leaked
-    membrane. A constant `num` becomes shifts and additions, another a multiplier."""
+    membrane."""
     shift = params.leak_shift
     rounding: Value | None = None
     if shift and params.leak_rounding == "nearest":

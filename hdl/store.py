@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -32,6 +33,9 @@ class RotatingStore(wiring.Component):
         The next word to pop.
     push, data : in
         Puts back the word that was popped longest ago.
+    clear : in
+        With `push`: puts back the initial word instead of `data`. Only where all words start alike
+        (`uniform`).
 
     The user keeps to the rotation: every pop is followed by one push, in order, in the same
     cycle or later. Where a word is popped again `depth` pops later:
@@ -41,7 +45,7 @@ class RotatingStore(wiring.Component):
     * memory: its push was at least `MEMORY_SETTLE` cycles earlier, and no pop comes in the first
       cycle after reset.
 
-    Reset restores a ring to `init`; a memory holds `init` after configuration only.
+    The domain's reset restores a ring to `init`; a memory holds `init` after configuration only.
     """
 
     MEMORY_SETTLE = 2
@@ -50,14 +54,22 @@ class RotatingStore(wiring.Component):
     head: Signal
     push: Signal
     data: Signal
+    clear: Signal
 
     def __init__(self, width: int, init: Sequence[int]):
         self.width = width
         self.depth = len(init)
         self.init = list(init)
         super().__init__(
-            {"pop": In(1), "head": Out(width), "push": In(1), "data": In(width)},
+            {
+                "pop": In(1),
+                "head": Out(width),
+                "push": In(1),
+                "data": In(width),
+                "clear": In(1),
+            },
         )
+        self.uniform = len(set(self.init)) == 1
 
     @staticmethod
     def is_ring(depth: int) -> bool:
@@ -73,11 +85,20 @@ class RotatingStore(wiring.Component):
         return m
 
     def _ring(self, m: Module) -> None:
-        slots = [Signal(self.width, init=v, name=f"slot{k}") for k, v in enumerate(self.init)]
+        slots = [
+            # The last one is cleared as it is reset, by the registers' own input for it.
+            Signal(self.width, init=v, name=f"slot{k}", reset_less=k == self.depth - 1)
+            for k, v in enumerate(self.init)
+        ]
         m.d.comb += self.head.eq(slots[0])
-        with m.If(self.pop | self.push):
-            for slot, behind in zip(slots, slots[1:] + [self.data], strict=True):
+        turn = self.pop | self.push
+        with m.If(turn):
+            for slot, behind in pairwise(slots):
                 m.d.sync += slot.eq(behind)
+        with m.If(ResetSignal(allow_reset_less=True) | (self.push & self.clear)):
+            m.d.sync += slots[-1].eq(self.init[-1])
+        with m.Elif(turn):
+            m.d.sync += slots[-1].eq(self.data)
 
     def _memory(self, m: Module) -> None:
         memory: Any = Memory(shape=self.width, depth=self.depth, init=self.init)
@@ -89,7 +110,7 @@ class RotatingStore(wiring.Component):
             r_next.eq(Mux(self.pop, Mux(r == self.depth - 1, 0, r + 1), r)),
             read.addr.eq(r_next),
             self.head.eq(read.data),
-            write.data.eq(self.data),
+            write.data.eq(Mux(self.clear, self.init[0], self.data)),
             write.en.eq(self.push),
         ]
         m.d.sync += r.eq(r_next)

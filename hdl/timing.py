@@ -71,9 +71,11 @@ class NeuronTiming:
     @property
     def by_difference(self) -> bool:
         """The spike is read off the membrane less the threshold, which is the next membrane: one
-        carry chain where comparison and subtraction would take two."""
+        carry chain where comparison and subtraction would take two. So it is with a threshold a
+        neuron; one that is constant is compared without a carry chain."""
         n = self.neuron
-        return (n.spiking, n.reset, n.reset_time, n.count_width) == (True, "subtract", "same", 1)
+        kind = (n.spiking, n.reset, n.reset_time, n.count_width)
+        return kind == (True, "subtract", "same", 1) and len(set(n.threshold)) > 1
 
     @property
     def decided(self) -> int:

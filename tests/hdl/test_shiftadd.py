@@ -12,7 +12,7 @@ from amaranth.hdl import Const, Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
 from spikefab.hdl.params import NeuronParams
-from spikefab.hdl.shiftadd import leak_of, leak_product, multiply, signed_digits
+from spikefab.hdl.shiftadd import leak, leak_of, multiply, signed_digits
 
 ROUNDINGS = ["floor", "nearest", "toward-zero"]
 
@@ -43,7 +43,7 @@ def test_every_small_leak(rounding: str, constant: bool) -> None:
     for k, (num, shift) in enumerate(leaks):
         factor: Any = Const(num, signed(6)) if constant else Signal(signed(6), name=f"num{k}")
         nums.append(factor)
-        value = leak_product(v, factor, params(num, shift, rounding)).shift_right(shift)
+        value = leak(v, factor, params(num, shift, rounding))
         out = Signal(signed(width + 2), name=f"out{k}")
         m.d.comb += out.eq(value)
         outs.append(out)
@@ -75,7 +75,7 @@ def test_corners_of_wide_membranes(num: int, shift: int, rounding: str) -> None:
     v = Signal(signed(40))
     out = Signal(signed(42))
     p = params(num, shift, rounding)
-    m.d.comb += out.eq(leak_product(v, Const(num, signed(22)), p).shift_right(shift))
+    m.d.comb += out.eq(leak(v, Const(num, signed(22)), p))
     corners = [-top, 1 - top, -(1 << 20), -3, -2, -1, 0, 1, 2, 3, (1 << 20) - 1, top - 1]
 
     async def check(ctx: Any) -> None:
@@ -117,7 +117,7 @@ def test_signed_digits_are_exact_and_the_fewest() -> None:
 def test_a_leak_of_one_takes_no_adder() -> None:
     """Its rounding fits in the zeros of the shift."""
     for rounding in ROUNDINGS:
-        product = leak_product(Signal(signed(8)), Const(16, unsigned(5)), params(16, 4, rounding))
+        product = leak(Signal(signed(8)), Const(16, unsigned(5)), params(16, 4, rounding))
         assert "(+" not in repr(product)
         assert "(*" not in repr(product)
 

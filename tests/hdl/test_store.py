@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.hdl import ResetInserter, Signal
+from amaranth.hdl import ClockDomain, Module, ResetSignal, Signal
 from amaranth.sim import Simulator
 
 from spikefab.gen.verilog import to_verilog
@@ -123,7 +123,11 @@ def test_reset_restores_a_ring() -> None:
             seen.append(ctx.get(dut.head))
             await ctx.tick()
 
-    sim = Simulator(ResetInserter(rst)(dut))
+    m = Module()
+    m.domains.sync = ClockDomain()
+    m.submodules.dut = dut
+    m.d.comb += ResetSignal().eq(rst)
+    sim = Simulator(m)
     sim.add_clock(1e-6)
     sim.add_testbench(drive)
     sim.run()
