@@ -336,7 +336,7 @@ def test_latency_of_the_theory(n: int, lanes: int) -> None:
     groups = -(-n // lanes)
     output = NeuronTiming(layer.neuron, groups).output
     queue = 1 if 2 * groups <= 4 else 2
-    assert cycles == 5 * groups + 3 + output + (groups - 1) + queue + 2 + 2 * (lanes > 8)
+    assert cycles == 5 * groups + 3 + output + (groups - 1) + queue + 2 + 3 * (lanes > 8)
 
 
 def test_architecture_has_the_layering() -> None:
