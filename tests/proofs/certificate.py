@@ -96,29 +96,41 @@ def read_cubes(path: Path, n_latches: int) -> list[Cube]:
 
 
 def confirm(model: Path, invariant: Path) -> int:
-    """Raises AssertionError when the invariant proves nothing; returns its number of clauses."""
+    """Raises AssertionError when the invariant proves nothing; returns its number of clauses.
+
+    Clauses that a cycle can break are left out, until the rest is kept; what ABC writes may have
+    some of them besides. Then the rest must be strong enough.
+    """
     circuit = read_aiger(model)
     cubes = read_cubes(invariant, len(circuit.latches))
     for cube in cubes:
         assert any(value for _, value in cube), "the invariant does not hold at reset"
-    clauses = _definitions(circuit) + [[_cnf(literal)] for literal in circuit.constraints]
-    for cube in cubes:
-        clauses.append([_cnf(2 * circuit.latch(k) + value) for k, value in cube])
-    assert _unsatisfiable(clauses + [[_cnf(bad) for bad in circuit.bad]], circuit.n_variables), (
+    always = _definitions(circuit) + [[_cnf(literal)] for literal in circuit.constraints]
+    while cubes:
+        clauses = always + [_excluded(circuit, cube) for cube in cubes]
+        flags = range(circuit.n_variables + 2, circuit.n_variables + 2 + len(cubes))
+        for flag, cube in zip(flags, cubes, strict=True):
+            reached = [_cnf(circuit.latches[latch] ^ (not value)) for latch, value in cube]
+            clauses += [[-flag, literal] for literal in reached]
+        true = _solution([*clauses, list(flags)], flags.stop - 1)
+        if true is None:
+            break
+        cubes = [cube for flag, cube in zip(flags, cubes, strict=True) if flag not in true]
+    clauses = always + [_excluded(circuit, cube) for cube in cubes]
+    clauses.append([_cnf(bad) for bad in circuit.bad])
+    assert _solution(clauses, circuit.n_variables + 1) is None, (
         "the invariant allows a state in which a check fails"
     )
-    broken, n = [], circuit.n_variables
-    for cube in cubes:
-        n += 1
-        broken.append(n)
-        for k, value in cube:
-            clauses.append([-n, _cnf(circuit.latches[k] ^ (not value))])
-    assert not broken or _unsatisfiable(clauses + [broken], n), "the invariant is not inductive"
     return len(cubes)
 
 
+def _excluded(circuit: Circuit, cube: Cube) -> list[int]:
+    """The clause that a state of the cube breaks."""
+    return [_cnf(2 * circuit.latch(latch) + value) for latch, value in cube]
+
+
 def _cnf(literal: int) -> int:
-    """An AIGER literal as one of DIMACS; constants are the variable 1, false, shifted by one."""
+    """An AIGER literal as one of DIMACS; the constant is variable 1."""
     variable = literal // 2 + 1
     return -variable if literal & 1 else variable
 
@@ -132,14 +144,20 @@ def _definitions(circuit: Circuit) -> list[list[int]]:
     return clauses
 
 
-def _unsatisfiable(clauses: list[list[int]], n_variables: int) -> bool:
-    text = [f"p cnf {n_variables + 1} {len(clauses)}"]
+def _solution(clauses: list[list[int]], n_variables: int) -> set[int] | None:
+    """The variables that are true in a solution; None when z3 says that there is none."""
+    assert all(abs(literal) <= n_variables for clause in clauses for literal in clause)
+    text = [f"p cnf {n_variables} {len(clauses)}"]
     text += [" ".join(map(str, clause)) + " 0" for clause in clauses]
     z3 = Path(sysconfig.get_path("scripts")) / "z3"
     done = subprocess.run(
         [str(z3) if z3.exists() else "z3", "-dimacs", "-in"],
-        input="\n".join(text) + "\n", capture_output=True, text=True,
-    )  # fmt: skip
+        input="\n".join(text) + "\n",
+        capture_output=True,
+        text=True,
+    )
     answer = done.stdout.split()
-    assert answer, done.stderr
-    return "UNSATISFIABLE" in answer or "unsat" in answer
+    if "UNSATISFIABLE" in answer:
+        return None
+    assert "SATISFIABLE" in answer, f"z3: {done.stdout[:200]} {done.stderr[:200]}"
+    return {int(word) for word in answer if word.isdigit()}
