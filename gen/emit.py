@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from amaranth.hdl import unsigned
+from amaranth.lib.data import StructLayout
 
 from spikefab.gen.design import FORMAT, Design
 from spikefab.gen.errors import InputError
@@ -24,6 +25,7 @@ from spikefab.gen.testbench import write_testbench
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.core import SpikingCore
 from spikefab.hdl.event import EventLayout, membrane_payload
+from spikefab.hdl.load import WORD, LoadLayout, load_columns, load_words
 from spikefab.hdl.weights import pack_weights
 
 __all__ = ["TargetInfo", "Vectors", "emit"]
@@ -134,14 +136,22 @@ def _replace(new: Path, out: Path, old: Path) -> None:
 
 
 def _write_memories(plan: Plan, folder: Path) -> None:
-    """One hexadecimal word a line, as `$readmemh` reads it."""
+    """One hexadecimal word a line, as `$readmemh` reads it: each layer's, and what is loaded."""
     folder.mkdir()
+    loaded: list[str] = []
     for k, (layer, params) in enumerate(zip(plan.qnet.layers, plan.core.layers, strict=True)):
-        width = params.synapse.weight_width * params.lanes
-        words = pack_weights(layer.weights.tolist(), params.lanes, params.synapse.weight_width)
-        digits = -(-width // 4)
+        words = pack_weights(params, layer.weights.tolist())
+        digits = -(-params.word_width // 4)
         lines = [f"{word:0{digits}x}" for word in words]
         (folder / f"layer{k}_weights.hex").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        mask = (1 << WORD) - 1
+        loaded += [
+            f"{word >> column * WORD & mask:04x}"
+            for column in range(load_columns(params))
+            for word in words
+        ]
+    if loaded:
+        (folder / "load.hex").write_text("\n".join(loaded) + "\n", encoding="utf-8")
 
 
 def _manifest(
@@ -154,6 +164,7 @@ def _manifest(
     place["clock_hz"] = shell.clock_hz if shell else target.clock_hz
     place["oscillator_hz"] = shell.oscillator_hz if shell else None
     place["baud"] = shell.baud if shell else None
+    n_loaded = load_words(core.layers)
     layers = []
     for k, (layer, params, reason) in enumerate(
         zip(qnet.layers, core.layers, plan.reasons, strict=True)
@@ -162,6 +173,7 @@ def _manifest(
         entry |= {
             "groups": params.groups,
             "why_lanes": reason,
+            "why_storage": plan.storage_reasons[k],
             "weights": f"memory/layer{k}_weights.hex",
             "weight_exact": layer.weight_exact,
             "ternary": layer.ternary,
@@ -194,18 +206,20 @@ def _manifest(
         },
         "steps": qnet.steps,
         "stop": None if core.stop is None else asdict(core.stop),
+        "load": {"words": n_loaded} if n_loaded else None,
         "dialect": qnet.dialect,
         "dt": qnet.dt,
         "streams": {
             "i": _stream_fields(EventLayout(core.n_inputs, unsigned(core.input.payload_width))),
             "o": _stream_fields(EventLayout(core.n_outputs, membrane_payload(core.output_width))),
+            **({"load": _stream_fields(LoadLayout(n_loaded))} if n_loaded else {}),
         },
         "layers": layers,
         "predicted": {"resources": asdict(plan.resources), **predicted},
     }
 
 
-def _stream_fields(layout: EventLayout) -> dict[str, list[int]]:
+def _stream_fields(layout: StructLayout) -> dict[str, list[int]]:
     """Field name to [lowest bit, width] within `payload`."""
     return {name: [field.offset, field.width] for name, field in layout}
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikefab.hdl.memory_layout import SHAPES, plan_blocks
+from spikefab.hdl.memory_layout import SHAPES, SPRAM_DEPTH, plan_blocks
 from spikefab.hdl.params import Family, LayerParams
 from spikefab.hdl.serialise import CHUNK, queue_depth
 from spikefab.hdl.shiftadd import signed_digits
 from spikefab.hdl.store import RotatingStore
 
-__all__ = ["Budget", "Resources", "estimate_layer"]
+__all__ = ["Budget", "Resources", "estimate_layer", "weight_memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Cells: look-up tables (COMB, LC), flip-flops, block RAMs, multipliers."""
+    """Cells: look-up tables (COMB, LC), flip-flops, block RAMs, multipliers, single-port RAMs."""
 
     lut: int = 0
     ff: int = 0
     ram: int = 0
     dsp: int = 0
+    spram: int = 0
 
     def cells(self, family: str) -> int:
         """Cells of logic: look-up tables, and on iCE40 the flip-flops that share none of them.
@@ -37,6 +38,7 @@ class Resources:
             ff=self.ff + other.ff,
             ram=self.ram + other.ram,
             dsp=self.dsp + other.dsp,
+            spram=self.spram + other.spram,
         )
 
 
@@ -55,12 +57,35 @@ class Budget(Resources):
             return "flip-flops"
         if need.ram > self.ram:
             return "block RAM"
+        if need.spram > self.spram:
+            return "SPRAM"
         return ""
 
 
 def blocks(width: int, depth: int, family: str) -> int:
     """Block RAMs of a memory that synthesis splits: the best grid of one shape."""
     return min(-(-width // w) * -(-depth // d) for d, w in SHAPES[family])
+
+
+def weight_memory(layer: LayerParams, family: str) -> Resources:
+    """What the layer's weights take, where they are kept, without the register behind them."""
+    width, depth = layer.word_width, layer.synapse.n_in * layer.groups
+    tables = -(-depth // 16)  # of one bit
+    unpack = -(-layer.lanes // 5) * 24 if layer.synapse.trits else 0
+    packed = width if layer.synapse.trits else 0
+    if layer.storage == "block":
+        tile = plan_blocks(depth, width, family)
+        return Resources(lut=unpack + tile.choices // 2, ff=packed, ram=tile.n_blocks)
+    if layer.storage == "spram":
+        banks = -(-depth // SPRAM_DEPTH)
+        return Resources(
+            lut=unpack + 60 + width * (banks - 1), ff=packed + 45, spram=-(-width // 16) * banks
+        )
+    if layer.storage == "lutram":
+        cells = -(-width // 4) * 6 * tables
+        return Resources(lut=unpack + 60 + cells + width * (tables - 1) // 2, ff=packed + 45)
+    # Tables of 16 words, and choices between them: of their own on iCE40, wired in on ECP5.
+    return Resources(lut=unpack + width * (tables if family == "ecp5" else 2 * tables - 1))
 
 
 def estimate_layer(layer: LayerParams, family: str) -> Resources:
@@ -82,7 +107,7 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
     ff = s.weight_width + product + current + 2 * wide + p.count_width
     ring = RotatingStore.is_ring(groups)
     ram = 0
-    weights = plan_blocks(s.n_in * groups, lanes * s.weight_width, family).n_blocks
+    weights = weight_memory(layer, family)
     if ring:
         ff += groups * (acc + v)
         lut += v // 4
@@ -104,8 +129,9 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
     chunks = -(-lanes // CHUNK)
     fixed = 120 + 14 * chunks
     return Resources(
-        lut=lut * lanes + fixed,
-        ff=ff * lanes + fixed,
-        ram=ram + weights,
+        lut=lut * lanes + fixed + weights.lut,
+        ff=ff * lanes + fixed + weights.ff,
+        ram=ram + weights.ram,
+        spram=weights.spram,
         dsp=0 if len(set(p.leak_num)) == 1 or groups == 1 else lanes,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, Resources, estimate_layer
 from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.storage import Choice, WeightStorage
 from spikefab.hdl.core import REVISION
 from spikefab.hdl.params import CoreParams, LayerParams
 
@@ -41,6 +42,8 @@ class Plan:
     """Events a source a step that each layer is expected to receive."""
     reasons: tuple[str, ...]
     """Why each layer has the lanes that it has."""
+    storage_reasons: tuple[str, ...]
+    """Why each layer's weights are kept where they are."""
 
     @property
     def hash(self) -> bytes:
@@ -68,11 +71,13 @@ def make_plan(
     *,
     lanes: int | Sequence[int] | None = None,
     rates: Sequence[float] | None = None,
+    storage: Choice | Sequence[Choice] = "auto",
 ) -> Plan:
     """Maps `qnet`. `lanes`: an upper limit for every layer, or one a layer; None chooses.
 
-    `rates`: events a source a step into each layer, as measured on data. Raises `InputError` for
-    lanes that do not match the network.
+    `rates`: events a source a step into each layer, as measured on data. `storage`: where weights
+    are kept, for all layers or one a layer. Raises `InputError` for lanes or a storage that do not
+    match the network or the device.
     """
     n_layers = len(qnet.layers)
     rates = tuple(rates) if rates is not None else (DEFAULT_RATE,) * n_layers
@@ -86,12 +91,12 @@ def make_plan(
         )
     if lanes is not None and min(lanes) < 1:
         raise InputError(f"--lanes: {min(lanes)}; a layer needs at least 1")
+    store = WeightStorage.of(qnet, budget, storage)
     if lanes is None:
-        layers, reasons = _choose(qnet, budget, rates)
+        layers, reasons = _choose(qnet, budget, rates, store)
     else:
-        layers = [
-            _layer(qnet, k, min(n, qnet.layers[k].neuron.n), budget) for k, n in enumerate(lanes)
-        ]
+        layers = [_layer(qnet, k, min(n, qnet.layers[k].neuron.n)) for k, n in enumerate(lanes)]
+        layers = store.place(layers)
         reasons = [f"{n} asked for" for n in lanes]
     total = sum((estimate_layer(layer, budget.family) for layer in layers), Resources())
     return Plan(
@@ -103,10 +108,11 @@ def make_plan(
         resources=total,
         rates=rates,
         reasons=tuple(reasons),
+        storage_reasons=store.reasons(layers),
     )
 
 
-def _layer(qnet: QNetwork, k: int, lanes: int, budget: Budget) -> LayerParams:
+def _layer(qnet: QNetwork, k: int, lanes: int) -> LayerParams:
     """Layer k on at most `lanes` lanes: as many as fill its groups evenly."""
     layer = qnet.layers[k]
     n = layer.neuron.n
@@ -118,16 +124,14 @@ def _layer(qnet: QNetwork, k: int, lanes: int, budget: Budget) -> LayerParams:
         neuron=layer.neuron,
         lanes=-(-n // groups),
         replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
-        family=budget.family,
     )
 
 
 def _choose(
-    qnet: QNetwork, budget: Budget, rates: Sequence[float]
+    qnet: QNetwork, budget: Budget, rates: Sequence[float], store: WeightStorage
 ) -> tuple[list[LayerParams], list[str]]:
     """Widens the slowest layer, again and again, while the device has room."""
-    layers = [_layer(qnet, k, 1, budget) for k in range(len(qnet.layers))]
-    costs = [estimate_layer(layer, budget.family) for layer in layers]
+    layers = store.place([_layer(qnet, k, 1) for k in range(len(qnet.layers))])
     reasons = ["fast enough beside the slowest layer"] * len(layers)
 
     def cycles(layer: LayerParams, rate: float) -> float:
@@ -139,16 +143,16 @@ def _choose(
         if here.groups == 1:
             reasons[slowest] = "one lane a neuron: no layer is slower"
             return layers, reasons
-        wider = _layer(qnet, slowest, -(-here.neuron.n // (here.groups - 1)), budget)
+        wider = _layer(qnet, slowest, -(-here.neuron.n // (here.groups - 1)))
         if wider.lanes > MAX_AUTO_LANES:
             reasons[slowest] = f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes"
             return layers, reasons
-        cost = estimate_layer(wider, budget.family)
-        total = sum((c for k, c in enumerate(costs) if k != slowest), cost)
+        placed = store.place([*layers[:slowest], wider, *layers[slowest + 1 :]])
+        total = sum((estimate_layer(layer, budget.family) for layer in placed), Resources())
         fill = FILL[budget.family]
         limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
         tight = limit.exceeded(total)
         if tight:
             reasons[slowest] = f"the slowest layer; more lanes would take too much {tight}"
             return layers, reasons
-        layers[slowest], costs[slowest] = wider, cost
+        layers = placed

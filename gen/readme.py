@@ -38,16 +38,37 @@ def port_table(manifest: dict[str, Any]) -> list[str]:
             if (name, field) == ("i", "payload"):
                 meaning = "the event's value, unsigned"
             rows.append(("  " + bits, "", str(width), f"{field}: {meaning}"))
+    if manifest.get("stop"):
+        meaning = "what is left of a sample that was stopped early is on its way out"
+        rows.append(("decided", "out", "1", meaning))
+    if "load" in streams:
+        fields = streams["load"]
+        rows.append(("load__valid", "in", "1", "a word for a weight memory is offered"))
+        rows.append(("load__ready", "out", "1", "taken at a clock edge with valid and ready"))
+        rows.append(("load__payload", "in", str(_width(fields)), "the word:"))
+        for field, (offset, width) in fields.items():
+            meaning = {"address": "line in memory/load.hex", "data": "its 16 bits"}[field]
+            rows.append(
+                (f"  [{offset + width - 1}:{offset}]", "", str(width), f"{field}: {meaning}")
+            )
     lines = [f"{'port':<14}{'dir':<5}{'bits':<6}meaning"]
     return lines + [f"{a:<14}{b:<5}{c:<6}{d}" for a, b, c, d in rows]
 
 
 def instantiation(manifest: dict[str, Any]) -> str:
     """A Verilog instantiation template of `spikefab_core`."""
-    i, o = (_width(manifest["streams"][name]) for name in ("i", "o"))
+    streams = manifest["streams"]
+    i, o = (_width(streams[name]) for name in ("i", "o"))
+    wires, ports = "", ",\n  .decided   ()" if manifest.get("stop") else ""
+    if "load" in streams:
+        bits = _width(streams["load"])
+        wires = f"\nwire        load_valid, load_ready;\nwire [{bits - 1}:0] load_payload;"
+        ports += "".join(
+            f",\n  .load__{port:<7}(load_{port})" for port in ("valid", "ready", "payload")
+        )
     return f"""wire        i_valid, i_ready, o_valid, o_ready;
 wire [{i - 1}:0] i_payload;
-wire [{o - 1}:0] o_payload;
+wire [{o - 1}:0] o_payload;{wires}
 
 spikefab_core core (
   .clk       (clk),
@@ -57,9 +78,30 @@ spikefab_core core (
   .i__payload(i_payload),
   .o__valid  (o_valid),
   .o__ready  (o_ready),
-  .o__payload(o_payload)
+  .o__payload(o_payload){ports}
 );
 """
+
+
+def _stop(manifest: dict[str, Any]) -> str:
+    """What the output's `last` means with an early stop."""
+    if not manifest.get("stop"):
+        return ""
+    margins = ", ".join(str(margin) for margin in manifest["stop"]["margins"])
+    return f"""
+
+A sample ends early, with `last` at an output token before the input's last one, where the best
+output leads the second best by the step's margin: {margins} (the last one for all later steps, 0:
+never there). The rest of its input is taken and dropped."""
+
+
+def _load(manifest: dict[str, Any]) -> str:
+    """What has to be loaded before the first sample."""
+    if not manifest["load"]:
+        return ""
+    return f""" Some
+weights are in memories that are loaded: send the {manifest["load"]["words"]}
+words of `memory/load.hex` into the stream `load` first, line n to address n."""
 
 
 def design_readme(manifest: dict[str, Any]) -> str:
@@ -90,12 +132,12 @@ Design hash `{manifest["hash"]}`, made by spikefab {manifest["version"]}.
 A step is its events, in any order, then a token; the token of a sample's last step has `last` set,
 and returns every membrane to its initial value. Input `{manifest["input"]["name"]}` takes at most
 {manifest["input"]["max_events"]} event(s) an address a step. Both streams may stall at any time; an
-item that is offered stays until it is taken.
+item that is offered stays until it is taken.{_stop(manifest)}
 
 ## Use the Verilog alone
 
 `design.v` holds everything; the weights are initial values of its memories (`memory/*.hex` are the
-same words, for your own tools). The module `spikefab_core`:
+same words, for your own tools).{_load(manifest)} The module `spikefab_core`:
 
 ```
 {table}

@@ -123,6 +123,12 @@ clean
 write_verilog
 """
 
+# A large RAM of the UltraPlus holds nothing from the start; Amaranth's memories always do.
+_UNINITIALISED = re.compile(
+    r'(\(\* ram_style = "huge" \*\)\n *reg [^\n]*\n)'
+    r" *initial begin\n(?: *\S+\[\d+\] = [^\n]*\n)+ *end\n"
+)
+
 _REMOVED = " ".join(
     f"-remove {name}"
     for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
@@ -172,6 +178,7 @@ def to_verilog(component: Any, name: str) -> str:
     # attributes are Yosys' notes to itself.
     body = re.sub(r"^ *\(\* (?!ram_style|no_rw_check)[^\n]*? \*\)\n", "", body, flags=re.MULTILINE)
     body = re.sub(r"\(\* (?!ram_style|no_rw_check)[^\n]*? \*\) ?", "", body)
+    body = _UNINITIALISED.sub(r"\1", body)
     body = _with_defaults(body)
     # A wire of no bits is declared, with two bits by Verilog's reading, and never used.
     return re.sub(r"^ *(wire|reg) \[-1:0\] [^=\n]+;\n", "", body, flags=re.MULTILINE)

@@ -14,10 +14,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from spikefab.hdl.event import event_stream
+from spikefab.hdl.load import LoadPort, load_columns
 from spikefab.hdl.params import LayerParams, SynapseParams
 from spikefab.hdl.shiftadd import multiply
 from spikefab.hdl.store import RotatingStore
-from spikefab.hdl.weights import WeightMemory, pack_weights
+from spikefab.hdl.weights import WeightMemory
 
 __all__ = ["AccumulateEngine", "GroupSums"]
 
@@ -65,24 +66,29 @@ class AccumulateEngine(wiring.Component):
         payload is the token's `last`.
     o : out stream without back-pressure, GroupSums
         `groups` consecutive items a token; the first `latency` cycles after `start`.
+    load : in, LoadPort
+        Only where the weights can be loaded.
     """
 
     i: stream.Interface
     start: stream.Interface
     o: stream.Interface
+    load: Any
 
     def __init__(self, params: LayerParams, weights: Sequence[Sequence[int]]):
         self.params = params
-        self.words = pack_weights(weights, params.lanes, params.synapse.weight_width)
+        self.memory = WeightMemory(params, weights)
         self.sums = GroupSums(params.lanes, params.synapse.acc_width)
         payload = unsigned(params.synapse.payload_width)
-        super().__init__(
-            {
-                "i": In(event_stream(params.synapse.n_in, payload)),
-                "start": Out(stream.Signature(unsigned(1))),
-                "o": Out(stream.Signature(self.sums, always_ready=True)),
-            }
-        )
+        ports: dict[str, Any] = {
+            "i": In(event_stream(params.synapse.n_in, payload)),
+            "start": Out(stream.Signature(unsigned(1))),
+            "o": Out(stream.Signature(self.sums, always_ready=True)),
+        }
+        if params.loaded:
+            depth = params.synapse.n_in * params.groups
+            ports["load"] = In(LoadPort(load_columns(params), depth))
+        super().__init__(ports)
 
     @staticmethod
     def product_stages(synapse: SynapseParams) -> int:
@@ -93,7 +99,7 @@ class AccumulateEngine(wiring.Component):
     def latency(synapse: SynapseParams) -> int:
         """Cycles from the acceptance of a token to its first group of sums."""
         stages = AccumulateEngine.product_stages(synapse)
-        return 1 + WeightMemory.LATENCY + stages
+        return 1 + WeightMemory.latency(synapse) + stages
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -103,7 +109,7 @@ class AccumulateEngine(wiring.Component):
 
         # Issue: one weight word a cycle.
         active, token, last = Signal(), Signal(), Signal()
-        address = Signal(range(len(self.words)))
+        address = Signal(range(len(self.memory.words)))
         group = Signal(range(groups))
         final = Signal()
         free = Signal()
@@ -129,10 +135,12 @@ class AccumulateEngine(wiring.Component):
         with m.Else():
             m.d.sync += [address.eq(address + 1), group.eq(group + 1)]
 
-        # Fetch: the weights come `WeightMemory.LATENCY` cycles later, their products with the
+        # Fetch: the weights come `WeightMemory.latency` cycles later, their products with the
         # event's value some more; what is to be done with them goes along.
-        m.submodules.weights = memory = WeightMemory(self.words, p.lanes * width, p.family)
+        m.submodules.weights = memory = self.memory
         m.d.comb += memory.address.eq(address)
+        if p.loaded:
+            wiring.connect(m, wiring.flipped(self.load), memory.load)
         weights = [memory.word.word_select(k, width).as_signed() for k in range(p.lanes)]
         slot = data.StructLayout({"valid": 1, "token": 1, "end": 1, "last": 1})
         ahead: list[Signal] = []
@@ -178,7 +186,7 @@ class AccumulateEngine(wiring.Component):
         value = Signal(bits)
         with m.If(accept):
             m.d.sync += value.eq(item.payload)
-        for k in range(WeightMemory.LATENCY):
+        for k in range(WeightMemory.latency(self.params.synapse)):
             delayed = Signal(bits, name=f"value{k}")
             m.d.sync += delayed.eq(value)
             value = delayed

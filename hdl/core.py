@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.coder import input_coder
 from spikefab.hdl.event import event_stream, membrane_payload
+from spikefab.hdl.load import LoadDecoder, LoadLayout, LoadPort, load_columns, load_words
 from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import CoreParams, LayerParams
 from spikefab.hdl.replay import Replay
@@ -28,6 +29,10 @@ REVISION = 2
 of a design's hash."""
 
 
+def _load_port(params: LayerParams) -> LoadPort:
+    return LoadPort(load_columns(params), params.synapse.n_in * params.groups)
+
+
 class Layer(wiring.Component):
     """Accumulate engine, neuron array and serialiser of one population.
 
@@ -37,12 +42,15 @@ class Layer(wiring.Component):
     o : out stream, EventLayout(n), with the membrane as payload for an integrator
     stop, ended : in, out, only if `stoppable`
         As `Replay` has them.
+    load : in, LoadPort
+        Only where the weights can be loaded.
     """
 
     i: stream.Interface
     o: stream.Interface
     stop: Signal
     ended: Signal
+    load: Any
 
     def __init__(self, params: LayerParams, weights: Weights, *, stoppable: bool = False):
         self.params, self.weights, self.stoppable = params, weights, stoppable
@@ -54,6 +62,7 @@ class Layer(wiring.Component):
                 "i": In(event_stream(params.synapse.n_in, value)),
                 "o": Out(event_stream(neuron.n, payload)),
                 **({"stop": In(1), "ended": Out(1)} if stoppable else {}),
+                **({"load": In(_load_port(params))} if params.loaded else {}),
             }
         )
 
@@ -68,6 +77,8 @@ class Layer(wiring.Component):
             out = MembraneSerialiser(self.params)
         m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
+        if self.params.loaded:
+            wiring.connect(m, wiring.flipped(self.load), engine.load)
         if self.params.replay:
             m.submodules.replay = replay = Replay(self.params, stoppable=self.stoppable)
             if self.stoppable:
@@ -99,6 +110,9 @@ class SpikingCore(wiring.Component):
         token with `last` may come before the last step, and before the input's.
     decided : out, only with an early stop
         What is left inside of a sample that has been stopped is on its way out.
+    load : in stream, LoadLayout, only where a layer's weights can be loaded
+        Words of the weight memories, in any order. Between samples only: while a sample runs, a
+        word that is written disturbs it.
 
     Both ends may stall at any time. Reset, or the token with `last`, returns every membrane to its
     initial value; reset in the middle of a sample does not restore membranes kept in memories.
@@ -107,14 +121,17 @@ class SpikingCore(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     decided: Signal
+    load: stream.Interface
 
     def __init__(self, params: CoreParams, weights: Sequence[Weights]):
         self.params, self.weights = params, list(weights)
+        n_words = load_words(params.layers)
         super().__init__(
             {
                 "i": In(event_stream(params.n_inputs, unsigned(params.input.payload_width))),
                 "o": Out(event_stream(params.n_outputs, membrane_payload(params.output_width))),
                 **({"decided": Out(1)} if params.stop is not None else {}),
+                **({"load": In(stream.Signature(LoadLayout(n_words)))} if n_words else {}),
             }
         )
 
@@ -132,12 +149,20 @@ class SpikingCore(wiring.Component):
             m.submodules.gate = front = StepGate(here.payload.shape())
             wiring.connect(m, here, front.i)
             here = front.o
+        loaded: list[Layer] = []
         for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
             stoppable = stop is not None and params.replay > 0
             m.submodules[f"layer{k}"] = layer = Layer(params, weights, stoppable=stoppable)
             front = layer if stoppable else front
             wiring.connect(m, here, layer.i)
             here = layer.o
+            if params.loaded:
+                loaded.append(layer)
+        if loaded:
+            m.submodules.load = decoder = LoadDecoder([layer.params for layer in loaded])
+            wiring.connect(m, wiring.flipped(self.load), decoder.i)
+            for k, layer in enumerate(loaded):
+                wiring.connect(m, decoder.port(k), layer.load)
         if stop is not None:
             assert front is not None
             m.submodules.stop = stop

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-__all__ = ["SHAPES", "Tile", "plan_blocks"]
+__all__ = ["SHAPES", "SPRAM_DEPTH", "Tile", "plan_blocks"]
 
 SHAPES = {
     "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
@@ -16,6 +16,9 @@ SHAPES = {
 }
 """Words and bits of one block RAM with one read port, by family, the shallowest first: its depth
 divides all others."""
+
+SPRAM_DEPTH = 16384
+"""Words, of 16 bits, of one single-port RAM of the UltraPlus."""
 
 Cut = Literal["rows", "columns"]
 

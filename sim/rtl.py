@@ -57,6 +57,10 @@ def simulate_rtl(
     if qnet.input.framed:
         x = x[:, None]
     last = qnet.layers[-1]
+    loaded = design.manifest.get("load")
+    load = design.path / "memory" / "load.hex" if loaded else None
+    if load is not None and not load.is_file():
+        raise InputError(f"{load}: no such file; compile the design again")
     core = Core(
         n_inputs=qnet.n_inputs,
         n_outputs=qnet.n_outputs,
@@ -64,6 +68,7 @@ def simulate_rtl(
         value_width=qnet.input.payload_width,
         changes=qnet.input.coding == "delta",
         stops=qnet.stop is not None,
+        load_words=loaded["words"] if loaded else 0,
     )
     monitors = _monitors(design, record) if record else []
     if fst is not None:
@@ -116,6 +121,7 @@ def simulate_rtl(
         seed=seed,
         hang=hang,
         steps=steps,
+        load=load,
     )
 
 

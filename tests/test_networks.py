@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 from strategies import DrawnNetwork, networks
 
 from spikefab.gen.cost import predict_cycles
@@ -17,6 +18,7 @@ from spikefab.gen.emit import TargetInfo, emit
 from spikefab.gen.estimate import Budget
 from spikefab.gen.plan import make_plan
 from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.storage import Choice
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
@@ -26,8 +28,13 @@ TARGET = TargetInfo(kind="device", name="ecp5-85f", device="LFE5U-85F", family="
 BUDGET = Budget(family="ecp5", lut=83_640, ff=83_640, ram=208, dsp=156)
 
 
-def make_design(qnet: QNetwork, lanes: int | Sequence[int] | None, out: Path) -> Design:
-    return emit(make_plan(qnet, BUDGET, lanes=lanes), out, target=TARGET)
+def make_design(
+    qnet: QNetwork,
+    lanes: int | Sequence[int] | None,
+    out: Path,
+    storage: Choice | Sequence[Choice] = "auto",
+) -> Design:
+    return emit(make_plan(qnet, BUDGET, lanes=lanes, storage=storage), out, target=TARGET)
 
 
 def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: float = 0.0) -> None:
@@ -46,11 +53,19 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
         found = first_mismatch(golden.mem, result.mem, labels=labels, quantity="membrane")
         assert found is None
     spikes = [golden.spikes[name] for name in names]
-    plan = make_plan(qnet, BUDGET, lanes=[entry["lanes"] for entry in design.manifest["layers"]])
+    entries = design.manifest["layers"]
+    plan = make_plan(
+        qnet,
+        BUDGET,
+        lanes=[entry["lanes"] for entry in entries],
+        storage=[entry["storage"] for entry in entries],
+    )
     predicted = predict_cycles(plan.core, x, spikes, encoded=encode(qnet.input, x))
     np.testing.assert_array_equal(result.cycles, predicted.cycles)
     np.testing.assert_array_equal(result.interval, predicted.interval)
 
+
+STORAGE = st.sampled_from(["block", "lutram", "logic", "auto"])
 
 COMMON = {
     "deadline": None,
@@ -63,16 +78,28 @@ COMMON = {
 
 @seed(20)
 @settings(max_examples=20, **COMMON)
-@given(drawn=networks(max_layers=4, max_neurons=64, max_samples=2, max_steps=5))
-def test_drawn_networks(drawn: DrawnNetwork, tmp_path_factory: pytest.TempPathFactory) -> None:
-    design = make_design(drawn.qnet, drawn.lanes, tmp_path_factory.mktemp("drawn") / "design")
+@given(
+    drawn=networks(max_layers=4, max_neurons=64, max_samples=2, max_steps=5),
+    storage=st.lists(STORAGE, min_size=4, max_size=4),
+)
+def test_drawn_networks(
+    drawn: DrawnNetwork, storage: list[Choice], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path_factory.mktemp("drawn") / "design"
+    design = make_design(drawn.qnet, drawn.lanes, out, storage[: len(drawn.lanes)])
     check(design, drawn.x, back_pressure=0.4)
 
 
 @pytest.mark.slow
 @seed(200)
 @settings(max_examples=200, **COMMON)
-@given(drawn=networks(max_layers=4, max_neurons=64, max_samples=3, max_steps=6))
-def test_many_drawn_networks(drawn: DrawnNetwork, tmp_path_factory: pytest.TempPathFactory) -> None:
-    design = make_design(drawn.qnet, drawn.lanes, tmp_path_factory.mktemp("drawn") / "design")
+@given(
+    drawn=networks(max_layers=4, max_neurons=64, max_samples=3, max_steps=6),
+    storage=st.lists(STORAGE, min_size=4, max_size=4),
+)
+def test_many_drawn_networks(
+    drawn: DrawnNetwork, storage: list[Choice], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path_factory.mktemp("drawn") / "design"
+    design = make_design(drawn.qnet, drawn.lanes, out, storage[: len(drawn.lanes)])
     check(design, drawn.x, back_pressure=0.4)

@@ -42,6 +42,24 @@ async def feed(dut, items, pause, rng):
     dut.i__valid.value = 0
 
 
+async def load(dut):
+    """Fills the memories that hold nothing from the start, if there are any."""
+    if "load" not in STREAMS:
+        return
+    words = (HERE.parent / "memory" / "load.hex").read_text(encoding="utf-8").split()
+    for address, word in enumerate(words):
+        dut.load__payload.value = pack(STREAMS["load"], address=address, data=int(word, 16))
+        dut.load__valid.value = 1
+        while True:
+            await RisingEdge(dut.clk)
+            if int(dut.load__ready.value):
+                break
+    dut.load__valid.value = 0
+    await RisingEdge(dut.clk)
+    while not int(dut.load__ready.value):  # the last word finds its place
+        await RisingEdge(dut.clk)
+
+
 async def run(dut, pause):
     """One pass over the vectors."""
     rng = random.Random(1)
@@ -59,10 +77,13 @@ async def run(dut, pause):
     dut.rst.value = 1
     dut.i__valid.value = 0
     dut.o__ready.value = 0
+    if "load" in STREAMS:
+        dut.load__valid.value = 0
     clock = cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
     for _ in range(4):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
+    await load(dut)
     feeder = cocotb.start_soon(feed(dut, items, pause, rng))
     got_spikes = np.zeros_like(spikes)
     got_mem = None if mem is None else np.zeros_like(mem)

@@ -69,7 +69,7 @@ void spikefab_monitor(int source, const svBitVecVal* values) {
 #endif
 
 int main(int argc, char** argv) {
-    std::string mode = "alone", stimulus, response, fst, monitor;
+    std::string mode = "alone", stimulus, response, fst, monitor, load;
     double pause = 0;
     uint64_t seed = 0;
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -80,6 +80,7 @@ int main(int argc, char** argv) {
         else if (key == "--response") response = value;
         else if (key == "--fst") fst = value;
         else if (key == "--monitor") monitor = value;
+        else if (key == "--load") load = value;
         else if (key == "--pause") pause = std::atof(value);
         else if (key == "--seed") seed = std::strtoull(value, nullptr, 0);
         else return kUsage;
@@ -124,6 +125,29 @@ int main(int argc, char** argv) {
     top->out_ready = 0;
     for (uint64_t i = 0; i < kResetCycles; ++i) half(0), half(1);
     top->rst = 0;
+
+    // Memories that hold nothing from the start are loaded first; no cycle of it counts.
+    top->load_valid = 0;
+    if (!load.empty()) {
+        if (!(file = std::fopen(load.c_str(), "r"))) return std::perror(load.c_str()), kUsage;
+        unsigned word;
+        for (uint64_t address = 0; std::fscanf(file, "%x", &word) == 1; ++address) {
+            top->load_valid = 1;
+            top->load_address = address;
+            top->load_data = word;
+            bool moved = false;
+            for (uint64_t i = 0; !moved; ++i) {
+                if (i > hang) return std::fprintf(stderr, "does not take word %" PRIu64
+                                                  " of its memories\n", address), kHang;
+                half(0);
+                moved = top->load_ready;
+                half(1);
+            }
+        }
+        top->load_valid = 0;
+        for (bool taken = false; !taken; half(1)) half(0), taken = top->load_ready;
+        std::fclose(file);
+    }
 
     const bool alone = mode == "alone";
     const bool pauses = mode == "pause";

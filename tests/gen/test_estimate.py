@@ -42,7 +42,8 @@ def test_blocks_of_a_memory(family: str) -> None:
 
 
 def layer(sizes: list[int], lanes: int, **neuron: Any) -> LayerParams:
-    return make_plan(make_network(sizes, **neuron), BIG, lanes=lanes).core.layers[0]
+    network = make_network(sizes, **neuron)
+    return make_plan(network, BIG, lanes=lanes, storage="block").core.layers[0]
 
 
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])

@@ -17,6 +17,7 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, Resources, estimate_layer
 from spikefab.gen.plan import DEFAULT_RATE, FILL, MAX_AUTO_LANES, Plan, make_plan
 from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.storage import Choice
 
 ECP5 = Budget(lut=24_288, ff=24_288, ram=56, dsp=28, family="ecp5")
 UP5K = Budget(lut=5_280, ff=5_280, ram=30, dsp=8, family="ice40")
@@ -152,23 +153,25 @@ def test_step_cycles_are_events_and_a_pass() -> None:
 
 def test_the_hash_says_what_the_design_does_and_nothing_else() -> None:
     qnet = make_network([10, 6, 3])
-    plan = make_plan(qnet, ECP5, lanes=2)
+    kept: Choice = "block"
+    plan = make_plan(qnet, ECP5, lanes=2, storage=kept)
     assert len(plan.hash) == 16
     same = replace(
         qnet, name="other", dialect="norse", dt=1.0, input_name="x", output_name="y",
         layers=tuple(replace(q, scale=np.array([3.0]), bound=(0, 1)) for q in qnet.layers),
     )  # fmt: skip
-    assert make_plan(same, UP5K, lanes=2, rates=[0.3, 0.3]).hash == plan.hash
+    assert make_plan(same, UP5K, lanes=2, rates=[0.3, 0.3], storage=kept).hash == plan.hash
     weights = qnet.layers[1].weights.copy()
     weights[2, 5] ^= 1
     others = [
-        make_plan(qnet, ECP5, lanes=[2, 1]),
+        make_plan(qnet, ECP5, lanes=[2, 1], storage=kept),
+        make_plan(qnet, ECP5, lanes=2, storage="logic"),
         make_plan(
             replace(qnet, layers=(qnet.layers[0], replace(qnet.layers[1], weights=weights))),
-            ECP5, lanes=2,
+            ECP5, lanes=2, storage=kept,
         ),
-        make_plan(make_network([10, 6, 3], threshold=(41,)), ECP5, lanes=2),
-        make_plan(make_network([10, 6, 3], leak_rounding="nearest"), ECP5, lanes=2),
-        make_plan(replace(qnet, input_max=2), ECP5, lanes=2),
+        make_plan(make_network([10, 6, 3], threshold=(41,)), ECP5, lanes=2, storage=kept),
+        make_plan(make_network([10, 6, 3], leak_rounding="nearest"), ECP5, lanes=2, storage=kept),
+        make_plan(replace(qnet, input_max=2), ECP5, lanes=2, storage=kept),
     ]  # fmt: skip
-    assert len({plan.hash, *(other.hash for other in others)}) == 6
+    assert len({plan.hash, *(other.hash for other in others)}) == 7
