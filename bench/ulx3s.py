@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """the same network as a ULX3S board build, with link and readout
 
-784-128-10 with its UART link, readout and PLL, placed on the board's pins. The build fails where
-timing is not met at the PLL's clock.
+784-128-10 with its UART link, readout and PLL, placed on the board's pins. The figure is the
+PLL's clock where timing is met at it, and else what the median seed reaches.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ def run(options: argparse.Namespace) -> list[Table]:
         found = measure(folder / "board", HERE / "mnist_784_128_10.toml", data, options, target)
     figures = [Figure(what="cycles an inference", value=found.cycles, anchor="92,565")]
     if found.report:
-        clock = float(found.report["clock_mhz"])
         figures = [
-            at_least("clock of the PLL, MHz, met", clock, 80, "50.8", 1),
+            at_least("clock at which timing is met, MHz", found.clock, 80, "50.8", 1),
             Figure(what="Fmax, MHz", value=found.fmax, anchor="50.8", digits=1),
             Figure(what="COMB", value=found.resource("comb"), anchor="14,236"),
             *figures,
-            Figure(what="µs an inference", value=found.cycles / clock, anchor="1,822.1", digits=1),
+            Figure(
+                what="µs an inference", value=found.cycles / found.clock, anchor="1,822.1", digits=1
+            ),
         ]
     return [
         Table(
