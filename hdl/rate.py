@@ -19,17 +19,16 @@ TAPS = 0xA3000000
 MULTIPLIER = 0x9E3779B1
 
 
-def mixed(x: Value) -> Value:
-    """A round of SmallPRESENT-[4]: four S-boxes, a look-up table a bit, and crossed wires."""
-    bits: list[Value] = []
-    for k in range(4):
-        nibble = x[4 * k : 4 * k + 4]
-        table = [Const(sum((SBOX[v] >> b & 1) << v for v in range(16)), 16) for b in range(4)]
-        bits += [word.bit_select(nibble, 1) for word in table]
-    crossed: list[Value] = [Const(0)] * 16
-    for k, bit in enumerate(bits):
-        crossed[k if k == 15 else 4 * k % 15] = bit
-    return Cat(*crossed)
+def mixed(m: Module, x: Value, rounds: int, name: str) -> Value:
+    """Rounds of SmallPRESENT-[4]: four S-boxes, a look-up table a bit, and crossed wires."""
+    tables = [Const(sum((SBOX[v] >> b & 1) << v for v in range(16)), 16) for b in range(4)]
+    for index in range(rounds):
+        bits = [table.bit_select(x[k : k + 4], 1) for k in range(0, 16, 4) for table in tables]
+        # A signal a round: as one expression the rounds would multiply.
+        x = Signal(16, name=f"{name}{index}")
+        for k, bit in enumerate(bits):
+            m.d.comb += x[k if k == 15 else 4 * k % 15].eq(bit)
+    return x
 
 
 class RateDecision(wiring.Component):
@@ -89,8 +88,8 @@ class RateDecision(wiring.Component):
                 key.eq(state[16:]),
                 # Memories are slow to their pins: little stands before this register.
                 drawn[0].eq(self.address ^ state[:16]),
-                drawn[1].eq(mixed(mixed(drawn[0])) ^ key),
-                drawn[2].eq(mixed(mixed(drawn[1]))),
+                drawn[1].eq(mixed(m, drawn[0], 3, "first") ^ key),
+                drawn[2].eq(mixed(m, drawn[1], 4, "second")),
                 *(b.eq(a) for a, b in pairwise([self.value, *values])),
                 # The value's bits, repeated, are value / largest as a binary fraction.
                 self.spike.eq(drawn[2] <= repeated),

@@ -56,12 +56,13 @@ def random_numbers(seed: int, steps: int, inputs: int) -> np.ndarray:
     for bit in range(16):
         to = 15 if bit == 15 else 4 * bit % 15
         mixed |= (boxed >> np.uint32(bit) & 1) << np.uint32(to)
-    twice = mixed[mixed]
+    three = mixed[mixed[mixed]]
+    four = mixed[three]
     out = np.empty((steps, inputs), np.uint32)
     state = seed * 0x9E3779B1 % (1 << 32)
     for row in out:
         low, high = state & 0xFFFF, state >> 16
-        row[:] = twice[twice[every[:inputs] ^ low] ^ high]
+        row[:] = four[three[every[:inputs] ^ low] ^ high]
         state = state >> 1 ^ (0xA3000000 if state & 1 else 0)
     return out
 
