@@ -100,8 +100,16 @@ class BoardTop(wiring.Component):
             link.rx.eq(~self.rx if board.rx.invert else self.rx),
             self.tx.eq(~link.tx if board.tx.invert else link.tx),
         ]
+        loads = {}
+        if self._link.load_words:
+            loads = {
+                "i_load__payload": link.load.payload,
+                "i_load__valid": link.load.valid,
+                "o_load__ready": link.load.ready,
+            }
         m.submodules.core = Instance(
             "spikefab_core",
+            **loads,
             i_clk=ClockSignal(),
             i_rst=ResetSignal(),
             i_i__payload=link.events.payload,
@@ -152,8 +160,11 @@ def board_shell(
     *,
     clock_hz: float | None = None,
     baud: int | None = None,
+    load_words: int = 0,
 ) -> Shell:
     """The top module and the constraints of a board for a core of these parameters.
+
+    `load_words`: 16-bit words that the core's memories take through its port `load`; 0: no port.
 
     `clock_hz` and `baud`: the board's defaults when None; `InputError` where the PLL or the
     UART's divisor cannot make them.
@@ -165,7 +176,9 @@ def board_shell(
     link = LinkParams(
         n_inputs=core_params.n_inputs,
         n_outputs=core_params.n_outputs,
+        input_width=core_params.input.payload_width,
         output_width=core_params.output_width,
+        load_words=load_words,
         design_hash=design_hash,
         divisor=plan.divisor,
     )

@@ -7,21 +7,66 @@ over a whole sound frame is 0. Python has it as `binascii.crc_hqx(data, 0xFFFF)`
 
 from __future__ import annotations
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.crc.catalog import CRC16_IBM_3740  # type: ignore[import-untyped]
 from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.cobs import ByteOrEnd
 
-__all__ = ["FRAME_CRC", "CRCAppender"]
+__all__ = ["CRCAppender", "FrameCRC"]
 
-FRAME_CRC = CRC16_IBM_3740(8)
-"""Parameters of the check, byte by byte."""
+INITIAL = 0xFFFF
+
+
+class FrameCRC(wiring.Component):
+    """The CRC of the bytes so far, a byte every other cycle.
+
+    The polynomial has few terms, so that a byte folds into 24 exclusive ors of up to four bits
+    instead of the eight steps of the definition; a register in between keeps them that few.
+
+    Members
+    -------
+    start : in
+        Forget all bytes; not while `busy`, and goes before `valid`.
+    valid, data : in
+        A byte; not while `busy`.
+    busy : out
+        The cycle after a byte: it is not in `crc` yet.
+    crc : out
+    """
+
+    start: Signal
+    valid: Signal
+    data: Signal
+    busy: Signal
+    crc: Signal
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start": In(1),
+                "valid": In(1),
+                "data": In(8),
+                "busy": Out(1),
+                "crc": Out(16, init=INITIAL),  # type: ignore[call-arg]
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        top = self.data ^ self.crc[8:]
+        folded = Signal(8)
+        m.d.sync += [self.busy.eq(self.valid & ~self.start), folded.eq(top ^ (top >> 4))]
+        shifted = Cat(Const(0, 8), self.crc[:8])
+        with m.If(self.busy):
+            m.d.sync += self.crc.eq(shifted ^ (folded << 12) ^ (folded << 5) ^ folded)
+        with m.If(self.start):
+            m.d.sync += self.crc.eq(INITIAL)
+        return m
 
 
 class CRCAppender(wiring.Component):
-    """Passes frames on with two bytes more: their CRC. One item a cycle, no latency.
+    """Passes frames on with two bytes more: their CRC. An item every other cycle, no latency.
 
     Members
     -------
@@ -38,29 +83,20 @@ class CRCAppender(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        start = Signal()
-        crc = FRAME_CRC.create()
-        # Started by reset: it costs no logic, as `crc.start` would.
-        m.submodules.crc = ResetInserter(start)(crc)
+        m.submodules.crc = crc = FrameCRC()
         n_sent = Signal(2)  # CRC bytes sent
         moved = Signal()
         m.d.comb += [
-            self.o.valid.eq(self.i.valid),
+            self.o.valid.eq(self.i.valid & ~crc.busy),
             moved.eq(self.o.valid & self.o.ready),
-            crc.data.eq(self.i.p.data),
-            crc.valid.eq(moved & ~self.i.p.end),
-            start.eq(moved & self.i.p.end & (n_sent == 2)),
-            self.o.p.end.eq(self.i.p.end & (n_sent == 2)),
-            self.i.ready.eq(self.o.ready & (~self.i.p.end | (n_sent == 2))),
+            # Its own high byte shifts the CRC: the low one is the next to go.
+            self.o.p.data.eq(Mux(self.i.p.end, crc.crc[8:], self.i.p.data)),
+            self.o.p.end.eq(self.i.p.end & n_sent[1]),
+            self.i.ready.eq(self.o.ready & ~crc.busy & (~self.i.p.end | n_sent[1])),
+            crc.data.eq(self.o.p.data),
+            crc.valid.eq(moved),
+            crc.start.eq(moved & self.o.p.end),
         ]
-        with m.If(~self.i.p.end):
-            m.d.comb += self.o.p.data.eq(self.i.p.data)
-        with m.Elif(n_sent == 0):
-            m.d.comb += self.o.p.data.eq(crc.crc[8:])
-        with m.Else():
-            m.d.comb += self.o.p.data.eq(crc.crc[:8])
         with m.If(moved & self.i.p.end):
-            m.d.sync += n_sent.eq(n_sent + 1)
-            with m.If(n_sent == 2):
-                m.d.sync += n_sent.eq(0)
+            m.d.sync += n_sent.eq(Mux(n_sent[1], 0, n_sent + 1))
         return m

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from amaranth import Cat, Module, ResetInserter, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.cobs import MAX_FRAME, ByteOrEnd, DecodedByte
-from spikefab.hdl.crc import FRAME_CRC
+from spikefab.hdl.crc import FrameCRC
 
 __all__ = [
     "FRAME_OVERHEAD",
@@ -61,11 +61,14 @@ class FrameItem(data.StructLayout):
 
 
 class Header(data.StructLayout):
-    """What is known of a received frame at its end. `argument` is the payload's last three bytes,
-    `length` that of the payload; only `ok` means anything where it is 0."""
+    """What is known of a received frame at its end; only `ok` means anything where it is 0.
+
+    `kind` is the low bits of the type, `other` says that the rest of it is not 0; `expected`: the
+    frame has the expected sequence number.
+    """
 
     def __init__(self) -> None:
-        super().__init__({"ok": 1, "type": 8, "seq": 8, "length": 8, "argument": 24})
+        super().__init__({"ok": 1, "kind": 3, "other": 1, "expected": 1})
 
 
 class FrameReceiver(wiring.Component):
@@ -75,58 +78,58 @@ class FrameReceiver(wiring.Component):
     -------
     i : stream of `DecodedByte`, always ready
         At most one item every other cycle.
+    n_expected : in
+        The sequence number that the next frame should have; constant during a frame.
     payload : stream of 8 bits, always ready
-        The payload's bytes, two bytes late, so that the CRC is left out.
+        The payload's bytes, and the two of the CRC behind it.
+    index : out
+        Which byte that is: 2 for the first, 3, 4, … 7 for all later ones.
     header : stream of `Header`, always ready
-        One for each frame, the cycle after its end; it says whether the frame is sound.
+        One for each frame, the cycle after its end; it says whether the frame is sound. `kind` and
+        `other` are right while the payload comes.
     """
 
     i: stream.Interface
+    n_expected: Signal
     payload: stream.Interface
+    index: Signal
     header: stream.Interface
 
     def __init__(self) -> None:
         super().__init__(
             {
                 "i": In(stream.Signature(DecodedByte(), always_ready=True)),
+                "n_expected": In(8),
                 "payload": Out(stream.Signature(8, always_ready=True)),
+                "index": Out(3),
                 "header": Out(stream.Signature(Header(), always_ready=True)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        start = Signal()
-        crc = FRAME_CRC.create()
-        # Started by reset: it costs no logic, as `crc.start` would.
-        m.submodules.checksum = ResetInserter(start)(crc)
+        m.submodules.checksum = crc = FrameCRC()
         i, header = self.i, self.header.p
-        place = Signal(8)  # in the frame; stays at 255 in one that is too long
-        recent = Signal(40)  # the last five bytes, the latest one on top
+        place = Signal(3)  # in the frame; stays at 7
         m.d.comb += [
             crc.data.eq(i.p.data),
-            crc.valid.eq(i.valid & ~i.p.end),
-            start.eq(i.valid & i.p.end),
-            self.payload.payload.eq(recent[24:32]),
-            self.payload.valid.eq(i.valid & ~i.p.end & (place >= FRAME_OVERHEAD)),
-            header.argument.eq(recent[:24]),
+            crc.valid.eq(i.valid),
+            crc.start.eq(i.valid & i.p.end),
+            self.payload.payload.eq(i.p.data),
+            self.payload.valid.eq(i.valid & ~i.p.end & place[1:].any()),
+            self.index.eq(place),
         ]
         m.d.sync += self.header.valid.eq(i.valid & i.p.end)
         with m.If(i.valid & i.p.end):
-            sized = (place >= FRAME_OVERHEAD) & (place <= MAX_FRAME)
-            m.d.sync += [
-                header.ok.eq(crc.match_detected & ~i.p.bad & sized),
-                header.length.eq(place - FRAME_OVERHEAD),
-                place.eq(0),
-            ]
+            # The CRC over a sound frame is 0; two bytes without type or number have one too.
+            m.d.sync += [header.ok.eq((crc.crc == 0) & ~i.p.bad & place[2]), place.eq(0)]
         with m.Elif(i.valid):
-            with m.If(place != 255):
+            with m.If(~place.all()):
                 m.d.sync += place.eq(place + 1)
-            m.d.sync += recent.eq(Cat(recent[8:], i.p.data))
             with m.If(place == 0):
-                m.d.sync += header.type.eq(i.p.data)
+                m.d.sync += [header.kind.eq(i.p.data[:3]), header.other.eq(i.p.data[3:].any())]
             with m.If(place == 1):
-                m.d.sync += header.seq.eq(i.p.data)
+                m.d.sync += header.expected.eq(i.p.data == self.n_expected)
         return m
 
 
@@ -143,6 +146,8 @@ class FrameSender(wiring.Component):
         Control frames go first. Words have at most 25 bytes; a control frame has one word.
     idle : in
         The line is idle.
+    nearly_full : in
+        The open frame is to end behind the word: no other one may fit.
     cut : in
         End an open frame of data now, even within a word; accept no byte of `data`.
     o : stream of `ByteOrEnd`
@@ -151,11 +156,9 @@ class FrameSender(wiring.Component):
     control: stream.Interface
     data: stream.Interface
     idle: Signal
+    nearly_full: Signal
     cut: Signal
     o: stream.Interface
-
-    NEARLY_FULL = 224
-    """Payload bytes from which on no other word is added; a multiple of 32 is cheap to see."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -163,6 +166,7 @@ class FrameSender(wiring.Component):
                 "control": In(stream.Signature(FrameItem())),
                 "data": In(stream.Signature(FrameItem())),
                 "idle": In(1),
+                "nearly_full": In(1),
                 "cut": In(1),
                 "o": Out(stream.Signature(ByteOrEnd())),
             }
@@ -172,22 +176,21 @@ class FrameSender(wiring.Component):
         m = Module()
         o = self.o
         kind = Signal(3)
+        is_data = kind[2]
         seq = Signal(8)  # of the next frame of data
-        n_bytes = Signal(8)
         between = Signal()  # the last byte sent ended a word
+        item = Mux(is_data, self.data.payload.as_value(), self.control.payload.as_value())
+        item_view = data.View(FrameItem(), item)
         same = self.data.valid & (self.data.p.kind == kind)
-        nearly_full = n_bytes >= self.NEARLY_FULL
         lonely = ~self.data.valid & (self.control.valid | self.idle)
-        ends = self.cut | (between & ((self.data.valid & ~same) | nearly_full | lonely))
+        full = self.nearly_full | (self.data.valid & ~same) | lonely
+        ends = (is_data & self.cut) | (between & (~is_data | full))
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [n_bytes.eq(0), between.eq(0)]
-                with m.If(self.control.valid):
-                    m.d.sync += kind.eq(self.control.p.kind)
-                    m.next = "TYPE"
-                with m.Elif(self.data.valid & ~self.cut):
-                    m.d.sync += kind.eq(self.data.p.kind)
+                m.d.sync += between.eq(0)
+                m.d.sync += kind.eq(Mux(self.control.valid, self.control.p.kind, self.data.p.kind))
+                with m.If(self.control.valid | (self.data.valid & ~self.cut)):
                     m.next = "TYPE"
             with m.State("TYPE"):
                 m.d.comb += [o.valid.eq(1), o.p.data.eq(0x80 | kind)]
@@ -198,30 +201,20 @@ class FrameSender(wiring.Component):
             with m.State("SEQ"):
                 m.d.comb += [o.valid.eq(1), o.p.data.eq(seq)]
                 with m.If(o.ready):
-                    with m.If(kind[2]):
-                        m.d.sync += seq.eq(seq + 1)
-                        m.next = "DATA"
-                    with m.Else():
-                        m.next = "CONTROL"
-            with m.State("CONTROL"):
-                m.d.comb += [
-                    o.valid.eq(self.control.valid),
-                    o.p.data.eq(self.control.p.data),
-                    self.control.ready.eq(o.ready),
-                ]
-                with m.If(o.valid & o.ready & self.control.p.boundary):
-                    m.next = "END"
-            with m.State("DATA"):
+                    m.d.sync += seq.eq(seq + is_data)
+                    m.next = "PAYLOAD"
+            with m.State("PAYLOAD"):
+                m.d.comb += o.p.data.eq(item_view.data)
                 with m.If(ends):
                     m.next = "END"
                 with m.Else():
                     m.d.comb += [
-                        o.valid.eq(self.data.valid),
-                        o.p.data.eq(self.data.p.data),
-                        self.data.ready.eq(o.ready),
+                        o.valid.eq(Mux(is_data, self.data.valid, self.control.valid)),
+                        self.data.ready.eq(o.ready & is_data),
+                        self.control.ready.eq(o.ready & ~is_data),
                     ]
                     with m.If(o.valid & o.ready):
-                        m.d.sync += [n_bytes.eq(n_bytes + 1), between.eq(self.data.p.boundary)]
+                        m.d.sync += between.eq(item_view.boundary)
             with m.State("END"):
                 m.d.comb += [o.valid.eq(1), o.p.end.eq(1)]
                 with m.If(o.ready):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,25 +22,26 @@ class EventSource(wiring.Component):
 
     The first item of a sample waits for `done` of the sample before: so the counters of a
     sample are its own, and a flush has one sample to end. A word with an illegal address is left
-    out and reported.
+    out and reported. Where events have values, an event's word is followed by a byte with its own.
 
     Members
     -------
     i : stream of 8 bits
         Bytes of words, low byte first.
     o : event stream
-        To the core. A word takes 2 cycles more than its bytes.
+        To the core. A word takes 2 cycles more than its bytes, 3 with values.
     first : out
         The item that is being accepted is a sample's first.
     done : in
-        The sample that is in the core has left it, and its result has been taken.
+        The sample that is in the core has left it, and its result has been taken; where it ends
+        early perhaps before its last token has been accepted.
     flush : in
         Forget what comes and what has not been offered; end a sample that has begun with a
         `last` token.
     idle : out
         No sample has begun or waits for `done`, no item is offered. With `flush` it stays so.
     bad : out
-        One cycle for each word that was left out.
+        One cycle for each word that was left out; `hold` delays it.
     """
 
     i: stream.Interface
@@ -50,18 +51,21 @@ class EventSource(wiring.Component):
     flush: Signal
     idle: Signal
     bad: Signal
+    hold: Signal
 
-    def __init__(self, n_inputs: int):
-        self._n_inputs = n_inputs
+    def __init__(self, n_inputs: int, value_width: int = 0):
+        """`value_width`: bits of an event's value, at most 8; 0: events have none."""
+        self._n_inputs, self._value_width = n_inputs, value_width
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
-                "o": Out(event_stream(n_inputs)),
+                "o": Out(event_stream(n_inputs, unsigned(value_width))),
                 "first": Out(1),
                 "done": In(1),
                 "flush": In(1),
                 "idle": Out(1),
                 "bad": Out(1),
+                "hold": In(1),
             }
         )
 
@@ -71,7 +75,7 @@ class EventSource(wiring.Component):
         word = Signal(8 * n_bytes)
         n_read = Signal(2)
         begun = Signal()  # an item of the sample was accepted, its last token was not
-        running = Signal()  # its last token was accepted, `done` has not come
+        running = Signal()  # an item of the sample was accepted, `done` has not come
         token = word[1:-1].all() & ~word[-1]
         o = self.o
         m.d.comb += [
@@ -94,11 +98,19 @@ class EventSource(wiring.Component):
                     m.d.sync += [word.eq(Cat(word, self.i.payload)[8:]), n_read.eq(n_read + 1)]
                     with m.If(n_read == n_bytes - 1):
                         m.d.sync += n_read.eq(0)
+                        m.next = "VALUE" if self._value_width else "CHECK"
+            if self._value_width:
+                with m.State("VALUE"):
+                    m.d.comb += self.i.ready.eq(~token)
+                    with m.If(self.flush):
+                        m.next = "GATHER"
+                    with m.Elif(token | self.i.valid):
+                        m.d.sync += o.p.payload.eq(self.i.payload)
                         m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(self.flush):
                     m.next = "GATHER"
-                with m.Elif(~token & (word >= self._n_inputs)):
+                with m.Elif(~token & (word >= self._n_inputs)), m.If(~self.hold):
                     m.d.comb += self.bad.eq(1)
                     m.next = "GATHER"
                 with m.Elif(begun | ~running):
@@ -106,6 +118,8 @@ class EventSource(wiring.Component):
             with m.State("OFFER"):
                 m.d.comb += o.valid.eq(1)
                 with m.If(o.ready):
-                    m.d.sync += [begun.eq(~o.p.last), running.eq(o.p.last)]
+                    m.d.sync += begun.eq(~o.p.last)
+                    with m.If(~begun):
+                        m.d.sync += running.eq(1)
                     m.next = "GATHER"
         return m

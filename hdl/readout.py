@@ -6,19 +6,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikefab.hdl.cobs import NO_COLLISION
 from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.frames import FrameItem, FromBoard
 from spikefab.hdl.link_source import word_bytes
 
 __all__ = ["RESULT_BYTES", "Readout", "ReadoutParams", "SampleMeter"]
 
-RESULT_BYTES = 14
-"""class 2, steps 2, cycles 4, input events 3, output events 3."""
+RESULT_BYTES = 9
+"""steps 2, class 2, cycles 4, input events 1."""
+
+STEPS_WIDTH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,7 @@ class SampleMeter(wiring.Component):
     cycles : out
         Cycles from `first` to `stop`, modulo 2**32; holds until the next `first`.
     n_events : out
-        Events since `first`, modulo 2**24.
+        Events from `first` to `stop`, modulo 256; holds as well.
     """
 
     first: Signal
@@ -78,7 +81,7 @@ class SampleMeter(wiring.Component):
 
     def __init__(self) -> None:
         super().__init__(
-            {"first": In(1), "event": In(1), "stop": In(1), "cycles": Out(32), "n_events": Out(24)}
+            {"first": In(1), "event": In(1), "stop": In(1), "cycles": Out(32), "n_events": Out(8)}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -86,12 +89,11 @@ class SampleMeter(wiring.Component):
         running = Signal()
         with m.If(running):
             m.d.sync += self.cycles.eq(self.cycles + 1)
+            m.d.sync += self.n_events.eq(self.n_events + self.event)
         with m.If(self.first):
             m.d.sync += [running.eq(1), self.cycles.eq(0), self.n_events.eq(self.event)]
-        with m.Else():
-            m.d.sync += self.n_events.eq(self.n_events + self.event)
-            with m.If(self.stop):
-                m.d.sync += running.eq(0)
+        with m.Elif(self.stop):
+            m.d.sync += running.eq(0)
         return m
 
 
@@ -101,6 +103,9 @@ class Readout(wiring.Component):
     A spike adds 1 to its output's score, which saturates; an integrator's event sets it. At the
     sample's last token the scores go out in order of address and return to 0; the class is the
     address of the highest one, the lowest address where several are. The result follows.
+
+    The number of steps is kept behind the scores, as if the tokens were spikes of an output more.
+    An item stays at the input while its word is sent, so that no copy of it is needed.
 
     Members
     -------
@@ -112,7 +117,7 @@ class Readout(wiring.Component):
     cycles, n_events : in
         The `SampleMeter`'s counts, held from the last token on.
     stop : out
-        The last token is being accepted.
+        The last token has come.
     done : out
         The result's last byte is being taken.
     """
@@ -135,7 +140,7 @@ class Readout(wiring.Component):
                 "events": In(1),
                 "scores": In(1),
                 "cycles": In(32),
-                "n_events": In(24),
+                "n_events": In(8),
                 "stop": Out(1),
                 "done": Out(1),
             }
@@ -145,116 +150,139 @@ class Readout(wiring.Component):
         m = Module()
         p = self._params
         i, o = self.i, self.o
-        score_shape = signed(p.output_width) if p.output_width else unsigned(p.count_width)
-        memory: Memory[Any, Any] = Memory(shape=score_shape, depth=p.n_outputs, init=[])
+        width = max(STEPS_WIDTH, p.output_width)
+        memory: Memory[Any, Any] = Memory(
+            shape=unsigned(width), depth=p.n_outputs + 1, init=[], attrs=NO_COLLISION
+        )
         m.submodules.memory = memory
         w = memory.write_port()
         r = memory.read_port()
 
-        address = Signal.like(i.p.address)  # of the event, then of the sweep over the scores
-        token = Signal()
-        last = Signal()
-        # The word or score that is being sent, low byte first; the sign follows.
-        shift = Signal(signed(8 * max(p.word_bytes + p.payload_bytes, p.score_bytes)))
-        place = Signal(range(max(RESULT_BYTES, 8)))
-        best = Signal(score_shape)
-        best_address = Signal.like(address)
-        # A register between the result's multiplexer and the CRC: a long path together.
+        at_steps = p.n_outputs
+        address = Signal(range(p.n_outputs + 1))  # of the sweep over the scores
+        sweeping = Signal()
+        score: Value = r.data[: p.output_width].as_signed() if p.output_width else r.data
+        lowest = -(1 << (p.output_width - 1)) if p.output_width else 0
+        best = Signal(score.shape(), init=lowest)
+        best_address = Signal(range(p.n_outputs))
+        # All bytes that may be sent, in one table: the result with the steps, which are read as a
+        # spike count is, a membrane, a word.
+        at_word = 24 if p.output_width else 12
+        at_score = 16 if p.output_width else 0
+        winner = Cat(best_address, Const(0, 16 - len(best_address)))
+        result = Cat(r.data[:STEPS_WIDTH], winner, self.cycles, self.n_events)
+        code = Cat(i.p.last, Const((1 << (8 * p.word_bytes - 2)) - 1, 8 * p.word_bytes - 1))
+        word = Signal(8 * p.word_bytes)
+        m.d.comb += word.eq(Mux(i.p.token, code, i.p.address))
+        payload = _bytes(i.p.payload, p.payload_bytes) if p.output_width else []
+        table: dict[int, Value] = {
+            **dict(enumerate(_bytes(result, RESULT_BYTES))),
+            **dict(enumerate(_bytes(score, p.score_bytes), at_score)),
+            **dict(enumerate([*_bytes(word, p.word_bytes), *payload], at_word)),
+        }
+        place = Signal(5 if p.output_width else 4)
+        # A register between the multiplexers and the CRC, which would be a long path together.
         byte = Signal(8)
         loaded = Signal()
-        steps = Signal(16)
-        n_out = Signal(24)
-
+        ends = Signal()  # the byte is a word's last one
+        moved = Signal()
+        here = Mux(i.p.token, at_steps, i.p.address)
         m.d.comb += [
-            r.addr.eq(Mux(i.ready, i.p.address, address)),
-            w.addr.eq(address),
-            self.stop.eq(i.valid & i.ready & i.p.token & i.p.last),
-            o.p.data.eq(shift[:8]),
+            r.addr.eq(Mux(sweeping, address, here)),
+            w.addr.eq(r.addr),
+            moved.eq(o.valid & o.ready),
+            o.valid.eq(loaded),
+            o.p.data.eq(byte),
+            o.p.boundary.eq(ends),
         ]
-        moved = o.valid & o.ready
-        m.d.sync += loaded.eq(0)
+        m.d.sync += [byte.eq(_pick(table, place)), loaded.eq(0)]
         with m.If(moved):
-            m.d.sync += [shift.eq(shift >> 8), place.eq(place + 1)]
+            m.d.sync += place.eq(place + 1)
 
         with m.FSM():
             with m.State("TAKE"):
-                m.d.comb += i.ready.eq(1)
-                m.d.sync += place.eq(0)
-                m.d.sync += [address.eq(i.p.address), token.eq(i.p.token), last.eq(i.p.last)]
-                word = Cat(i.p.address, Const(0, 8 * p.word_bytes - len(i.p.address)))
-                code = Cat(i.p.last, Const((1 << (8 * p.word_bytes - 2)) - 1, 8 * p.word_bytes - 1))
-                coded = Mux(i.p.token, code, word)
-                m.d.sync += shift.eq(Cat(coded, i.p.payload) if p.output_width else coded)
-                if p.output_width:
-                    filled = 8 * p.word_bytes + p.output_width
-                    m.d.sync += shift[filled:].eq(i.p.payload[-1].replicate(len(shift) - filled))
+                m.d.comb += self.stop.eq(i.valid & i.p.token & i.p.last)
+                m.d.sync += [best.eq(best.init), best_address.eq(0), address.eq(0)]
+                m.d.sync += place.eq(at_word)
                 with m.If(i.valid):
                     m.next = "UPDATE"
             with m.State("UPDATE"):
+                m.d.comb += w.data.eq(r.data + 1)
                 if p.output_width:
-                    # The sweep sends the score from `shift`, so it need not be read here.
-                    payload = shift[8 * p.word_bytes : 8 * p.word_bytes + p.output_width]
-                    m.d.comb += [w.data.eq(payload), w.en.eq(~token)]
+                    m.d.comb += w.en.eq(1)
+                    with m.If(~i.p.token):
+                        m.d.comb += w.data.eq(i.p.payload)
                 else:
-                    m.d.comb += [w.data.eq(r.data + 1), w.en.eq(~token & ~r.data.all())]
-                m.d.sync += [steps.eq(steps + token), n_out.eq(n_out + ~token)]
+                    m.d.comb += w.en.eq(i.p.token | ~r.data[: p.count_width].all())
                 with m.If(self.events):
                     m.next = "WORD"
-                with m.Elif(last):
-                    m.d.sync += address.eq(0)
-                    m.next = "READ"
                 with m.Else():
+                    m.d.comb += i.ready.eq(1)
                     m.next = "TAKE"
+                    with m.If(i.p.token & i.p.last):
+                        m.next = "READ"
             with m.State("WORD"):
-                ends = place == p.word_bytes + p.payload_bytes - 1
-                if p.payload_bytes:
-                    ends |= token & (place == p.word_bytes - 1)
-                m.d.comb += [
-                    o.valid.eq(1),
-                    o.p.kind.eq(FromBoard.EVENTS & 7),
-                    o.p.boundary.eq(ends),
-                ]
+                end = at_word + p.word_bytes - 1
+                if p.output_width:
+                    m.d.comb += ends.eq(place == Mux(i.p.token, end, end + p.payload_bytes))
+                else:
+                    m.d.comb += ends.eq(place == end)
+                m.d.sync += loaded.eq(~moved)
+                m.d.comb += o.p.kind.eq(FromBoard.EVENTS & 7)
                 with m.If(moved & ends):
+                    m.d.comb += i.ready.eq(1)
                     m.next = "TAKE"
-                    with m.If(last):
-                        m.d.sync += address.eq(0)
+                    with m.If(i.p.token & i.p.last):
                         m.next = "READ"
             with m.State("READ"):
-                m.d.sync += place.eq(0)
-                m.next = "COMPARE"
-            with m.State("COMPARE"):
-                m.d.comb += w.en.eq(1)  # back to 0
-                m.d.sync += shift.eq(r.data)
-                with m.If((address == 0) | (r.data > best)):
-                    m.d.sync += [best.eq(r.data), best_address.eq(address)]
+                m.d.comb += sweeping.eq(1)
+                m.d.sync += place.eq(at_score)
                 m.next = "SCORE"
+                with m.If(address == at_steps):
+                    m.d.sync += place.eq(0)
+                    m.next = "RESULT"
             with m.State("SCORE"):
-                ends = place == p.score_bytes - 1
                 m.d.comb += [
-                    o.valid.eq(self.scores),
+                    sweeping.eq(1),
+                    ends.eq(place == at_score + p.score_bytes - 1),
                     o.p.kind.eq(FromBoard.SCORES & 7),
-                    o.p.boundary.eq(ends),
                 ]
+                m.d.sync += loaded.eq(self.scores & ~moved)
                 with m.If(~self.scores | (moved & ends)):
-                    m.d.sync += [address.eq(address + 1), place.eq(0)]
+                    m.d.comb += w.en.eq(1)  # back to 0
+                    m.d.sync += address.eq(address + 1)
+                    with m.If(score > best):
+                        m.d.sync += [best.eq(score), best_address.eq(address)]
                     m.next = "READ"
-                    with m.If(address == p.n_outputs - 1):
-                        m.next = "RESULT"
             with m.State("RESULT"):
-                result = Cat(
-                    best_address, Const(0, 16 - len(best_address)),
-                    steps, self.cycles, self.n_events, n_out,
-                )  # fmt: skip
-                ends = place == RESULT_BYTES - 1
-                m.d.sync += [byte.eq(result.word_select(place, 8)), loaded.eq(~moved)]
                 m.d.comb += [
-                    o.valid.eq(loaded),
-                    o.p.data.eq(byte),
+                    sweeping.eq(1),
+                    ends.eq(place == RESULT_BYTES - 1),
                     o.p.kind.eq(FromBoard.RESULT & 7),
-                    o.p.boundary.eq(ends),
                     self.done.eq(moved & ends),
+                    w.en.eq(self.done),  # the steps back to 0
                 ]
+                m.d.sync += loaded.eq(~moved)
                 with m.If(self.done):
-                    m.d.sync += [steps.eq(0), n_out.eq(0)]
                     m.next = "TAKE"
         return m
+
+
+def _bytes(value: Value, n: int) -> list[Value]:
+    """`value` as n bytes, low byte first, its sign or zeros on top."""
+    signed = value.shape().signed
+    fill = value[-1].replicate(8 * n - len(value)) if signed else Const(0, 8 * n - len(value))
+    extended = Cat(value, fill)
+    return [extended[8 * k : 8 * k + 8] for k in range(n)]
+
+
+def _pick(table: dict[int, Value], index: Value) -> Value:
+    """The entry at `index`, any where the table has none."""
+    if len(index) == 0:
+        return table[0]
+    half = 1 << (len(index) - 1)
+    low = {k: value for k, value in table.items() if k < half}
+    high = {k - half: value for k, value in table.items() if k >= half}
+    if low and high:
+        return Mux(index[-1], _pick(high, index[:-1]), _pick(low, index[:-1]))
+    return _pick(low or high, index[:-1])

@@ -53,20 +53,20 @@ class UARTReceiver(wiring.Component):
         before = Signal(init=1)
         busy = Signal()
         timer = Signal(range(self._divisor))
-        n_bits = Signal(range(10))
-        shift = Signal(8)
+        starts = Signal()  # the start bit's middle has not come yet
+        shift = Signal(9)  # a one comes out at the end when all bits are in
         m.submodules.synchroniser = FFSynchronizer(self.rx, rx, init=1)
         m.d.sync += [before.eq(rx), timer.eq(timer - 1), self.o.valid.eq(0), self.error.eq(0)]
-        m.d.comb += self.o.payload.eq(shift)
+        m.d.comb += self.o.payload.eq(shift[1:])
         # An edge, not a level: a line held low is one bad byte, not an endless row of them.
         with m.If(~busy & before & ~rx):
-            m.d.sync += [busy.eq(1), timer.eq(self._divisor // 2 - 1), n_bits.eq(0)]
+            m.d.sync += [busy.eq(1), starts.eq(1), timer.eq(self._divisor // 2 - 1)]
         with m.Elif(busy & (timer == 0)):
-            m.d.sync += [timer.eq(self._divisor - 1), n_bits.eq(n_bits + 1)]
-            with m.If(n_bits == 9):
+            m.d.sync += [timer.eq(self._divisor - 1), starts.eq(0)]
+            with m.If(starts):
+                m.d.sync += [busy.eq(~rx), shift.eq(1 << 8)]  # shorter than half a bit: a glitch
+            with m.Elif(shift[0]):
                 m.d.sync += [busy.eq(0), self.o.valid.eq(rx), self.error.eq(~rx)]
-            with m.Elif(n_bits == 0):
-                m.d.sync += busy.eq(~rx)  # shorter than half a bit: a glitch
             with m.Else():
                 m.d.sync += shift.eq(Cat(shift[1:], rx))
         return m

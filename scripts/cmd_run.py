@@ -52,6 +52,13 @@ def run(options: argparse.Namespace, output: Output) -> int:
         if options.count < 1:
             raise InputError(f"--count {options.count}: must be 1 or more")
         x, y = x[: options.count], None if y is None else y[: options.count]
+    if y is not None and not 0 <= int(y.min()) <= int(y.max()) < qnet.n_outputs:
+        wrong = int(y.max()) if int(y.min()) >= 0 else int(y.min())
+        raise InputError(
+            f"{options.data}: y holds the label {wrong}; the network has {qnet.n_outputs} outputs, "
+            f"labels are 0 to {qnet.n_outputs - 1}: number the classes so, or give the data of "
+            "this network"
+        )
     result = stream(design, x, options.port, output, timeout=options.timeout)
     values: dict[str, Any] = {
         "port": options.port,
@@ -68,6 +75,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     values["equals_golden"] = status == 0
     if options.out:
         arrays: dict[str, Any] = {"spikes": result.spikes, "classes": result.classes}
+        if qnet.stop is not None:
+            arrays["steps_used"] = result.steps_used
         if result.mem is not None:
             arrays["mem"] = result.mem.astype(np.int64)
         save_result(options.out, arrays)
@@ -84,13 +93,15 @@ def stream(
     with ExitStack() as stack:
         if port == "virtual":
             port = stack.enter_context(VirtualBoard(design, message=output.note)).port
-        board = stack.enter_context(Board.open(port, design.manifest, timeout=timeout))
+        with output.progress("weights, words") as on_load:
+            board = Board.open(port, design.path, timeout=timeout, on_load=on_load)
+        stack.enter_context(board)
         progress = stack.enter_context(output.progress("board"))
         return board.run(x, progress=progress)
 
 
 def compare(design: Design, x: np.ndarray, result: RunResult, output: Output) -> int:
-    """0 where the board's spikes, or membranes, equal the golden model's, else 1."""
+    """0 where the board's spikes, or membranes, and its steps equal the golden model's, else 1."""
     qnet = design.qnetwork()
     last = qnet.layers[-1]
     golden = run_golden(qnet, x)
@@ -103,6 +114,16 @@ def compare(design: Design, x: np.ndarray, result: RunResult, output: Output) ->
         found = first_mismatch(
             golden.mem, {last.name: result.mem}, labels=labels, quantity="membrane"
         )
+    differs = np.flatnonzero(result.steps_used != golden.steps_used)
+    if found is None and len(differs):
+        k = int(differs[0])
+        output.err.print(
+            f"the board differs from golden: sample {k} ended after {result.steps_used[k]} steps, "
+            f"golden {golden.steps_used[k]}",
+            style="red",
+            markup=False,
+        )
+        return 1
     if found is None:
         output.say(f"board = golden on {len(x)} samples, every spike")
         return 0

@@ -60,7 +60,7 @@ def check_board(design: Design, part: str) -> GoldenResult:
     np.testing.assert_array_equal(result.scores, scores)
     np.testing.assert_array_equal(result.classes, scores.argmax(axis=1))
     np.testing.assert_array_equal(result.n_events_in, x.sum(axis=(1, 2)))
-    np.testing.assert_array_equal(result.n_events_out, scores.sum(axis=1))
+    assert (result.steps_used == x.shape[1]).all()
     assert (result.n_retries, counters.crc_errors, counters.overruns) == (0, 0, 0)
     return golden
 

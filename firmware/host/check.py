@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from spikefab.hdl.params import FRAMED
 from spikefab.host.errors import HostError
 
-__all__ = ["DesignFacts", "check_samples", "read_manifest"]
+__all__ = ["DesignFacts", "check_samples", "read_image", "read_manifest"]
 
 MAX_STEPS = 65535
 """The board counts a sample's steps in 16 bits."""
@@ -26,15 +27,34 @@ class DesignFacts:
     design_hash: bytes
     input_shape: tuple[int, ...]
     n_inputs: int
+    coding: str
+    """What samples hold, as `InputParams.coding`."""
+    input_width: int
+    """Bits of an input event's value; 0: it has none."""
+    frame_steps: int
+    """Steps that a frame becomes, where a sample is one; else 0."""
     max_events: int
     n_outputs: int
     output_width: int
     steps: int | None
+    stops: bool
+    """A sample may end before its last step."""
+    load_words: int
+    """16-bit words that the design's memories need before the first sample."""
     baud: int | None
 
     @property
     def is_membrane(self) -> bool:
         return self.output_width > 0
+
+    @property
+    def is_framed(self) -> bool:
+        return self.coding in FRAMED
+
+    @property
+    def max_number(self) -> int:
+        """The largest number that a sample may hold."""
+        return (1 << self.input_width) - 1 if self.input_width else self.max_events
 
 
 def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
@@ -62,10 +82,15 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
             design_hash=bytes.fromhex(manifest["hash"]),
             input_shape=tuple(int(n) for n in manifest["input"]["shape"]),
             n_inputs=int(manifest["input"]["size"]),
+            coding=str(manifest["input"].get("coding", "spikes")),
+            input_width=int(manifest["input"].get("payload_width", 0)),
+            frame_steps=int(manifest["input"].get("steps", 0)),
             max_events=int(manifest["input"]["max_events"]),
             n_outputs=int(output["size"]),
             output_width=int(output["payload_width"]) if output["kind"] == "membrane" else 0,
             steps=None if manifest.get("steps") is None else int(manifest["steps"]),
+            stops=bool(manifest.get("stop")),
+            load_words=int((manifest.get("load") or {}).get("words", 0)),
             baud=None
             if manifest["target"].get("baud") is None
             else int(manifest["target"]["baud"]),
@@ -79,32 +104,60 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
     return facts
 
 
+def read_image(source: dict[str, Any] | str | Path, facts: DesignFacts) -> np.ndarray:
+    """The contents of the design's memories, uint16 (words,); raises `HostError`.
+
+    `source`: as for `read_manifest`; the image lies beside the manifest.
+    """
+    if isinstance(source, dict):
+        raise HostError(f"design {facts.name!r} needs its memories loaded, and its manifest alone "
+                        f"does not hold their contents; give the design directory")  # fmt: skip
+    path = Path(source)
+    path = (path if path.is_dir() else path.parent) / "memory" / "load.hex"
+    try:
+        words = [int(line, 16) for line in path.read_text(encoding="ascii").split()]
+    except OSError as error:
+        raise HostError(f"{path}: cannot be read ({error.strerror}); compile the design "
+                        f"again") from None  # fmt: skip
+    except ValueError as error:
+        raise HostError(f"{path}: damaged ({error}); compile the design again") from None
+    if len(words) != facts.load_words or not all(0 <= word < 1 << 16 for word in words):
+        raise HostError(f"{path}: {len(words)} words, must be {facts.load_words} of 16 bits; "
+                        f"compile the design again")  # fmt: skip
+    return np.array(words, np.uint16)
+
+
 def check_samples(x: np.ndarray, facts: DesignFacts) -> np.ndarray:
-    """`x` as (samples, steps, inputs); raises `HostError` where the design cannot take it."""
+    """`x` as (samples, steps, inputs), one step where a sample is a frame; raises `HostError`
+    where the design cannot take it."""
     x = np.asarray(x)
     shape = facts.input_shape
+    what = "values" if facts.input_width else "counts of events"
     if x.dtype.kind not in "iub":
-        raise HostError(f"x has elements of type {x.dtype}, must be integers: counts of events; "
+        raise HostError(f"x has elements of type {x.dtype}, must be integers: {what}; "
                         f"round them, or choose an input coding")  # fmt: skip
-    if x.ndim < 2 or x.shape[2:] not in (shape, (facts.n_inputs,)):
-        raise HostError(f"x has shape {x.shape}, must be (samples, steps, "
-                        f"{', '.join(map(str, shape))}) for design {facts.name!r}; "
-                        f"reshape it")  # fmt: skip
-    steps = x.shape[1]
+    lead = ("samples",) if facts.is_framed else ("samples", "steps")
+    if x.ndim < len(lead) or x.shape[len(lead) :] not in (shape, (facts.n_inputs,)):
+        how = f", one frame a sample with input coding {facts.coding}" if facts.is_framed else ""
+        raise HostError(f"x has shape {x.shape}, must be ({', '.join(map(str, (*lead, *shape)))}) "
+                        f"for design {facts.name!r}{how}; reshape it")  # fmt: skip
+    steps = 1 if facts.is_framed else x.shape[1]
     limit = MAX_STEPS if facts.steps is None else min(facts.steps, MAX_STEPS)
     if not 1 <= steps <= limit:
         raise HostError(f"x has {steps} steps a sample, must be 1 to {limit} for design "
                         f"{facts.name!r}; compile with --steps {max(steps, 1)}")  # fmt: skip
     x = x.reshape(len(x), steps, facts.n_inputs)
-    for bad, value, limit_text, cure in (
-        (x < 0, "negative", "at least 0", "a count of events has no sign"),
-        (x > facts.max_events, "too large", f"at most {facts.max_events}",
-         "compile the design for larger counts, or spread them over more steps"),
+    name = "value" if facts.input_width else "count"
+    for bad, how, limit_text, cure in (
+        (x < 0, "negative", "at least 0", f"a {name} has no sign"),
+        (x > facts.max_number, "too large", f"at most {facts.max_number}",
+         "compile the design for larger ones"
+         + ("" if facts.input_width else ", or spread them over more steps")),
     ):  # fmt: skip
         if bad.any():
             sample, step, address = (int(k[0]) for k in np.nonzero(bad))
-            raise HostError(f"x[{sample}, {step}], input {address}: the count "
-                            f"{x[sample, step, address]} is {value}, must be {limit_text}; "
-                            f"{cure}")  # fmt: skip
+            at = f"x[{sample}]" if facts.is_framed else f"x[{sample}, {step}]"
+            raise HostError(f"{at}, input {address}: the {name} {x[sample, step, address]} is "
+                            f"{how}, must be {limit_text}; {cure}")  # fmt: skip
     # Counts repeat addresses, which numpy does not do with uint64.
-    return x.astype(np.int64) if x.dtype == np.uint64 else x
+    return x.astype(np.int64) if x.dtype.kind in "b" or x.dtype == np.uint64 else x

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from spikefab.host.check import DesignFacts, check_samples, read_manifest
+from spikefab.host.check import DesignFacts, check_samples, read_image, read_manifest
+from spikefab.host.coding import sample_events
 from spikefab.host.errors import HostError
 from spikefab.host.protocol import (
     RESULT_BYTES,
@@ -30,8 +31,14 @@ from spikefab.host.session import LineFault, Session
 __all__ = ["Board", "RunResult"]
 
 DEFAULT_BAUD = 115200
-SEND_EVENTS, SEND_SCORES = 1, 2
-"""Flags of SYNC."""
+SEND_EVENTS, SEND_SCORES, LOAD = 1, 2, 4
+"""Flags of SYNC: what the board is to send; what it is sent is the contents of its memories."""
+
+LOAD_CHUNK = 128
+"""Bytes of a memory image in a frame."""
+
+Progress = Callable[[int, int], object]
+"""Called with what is done, and of how much."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +46,8 @@ class RunResult:
     """What a board answered, B samples of T steps, n outputs."""
 
     spikes: np.ndarray | None
-    """int16 (B, T, n), 0 for an integrator; None without `events`."""
+    """int16 (B, T, n), 0 for an integrator and in steps that a sample did not reach; None without
+    `events`."""
     mem: np.ndarray | None
     """An integrator's membranes (B, T, n), int32, int64 where wider than 32 bits; else None."""
     classes: np.ndarray
@@ -48,9 +56,10 @@ class RunResult:
     """int64 (B, n): spikes of the sample, saturating at 65,535; an integrator's last membranes."""
     cycles: np.ndarray
     """int64 (B,): clock cycles from the first item in to the last token out, modulo 2**32."""
+    steps_used: np.ndarray
+    """int64 (B,): steps that the board ran; T unless the design stops early."""
     n_events_in: np.ndarray
-    n_events_out: np.ndarray
-    """int64 (B,): events that the board counted, modulo 2**24."""
+    """int64 (B,): events that a sample was sent as."""
     n_retries: int
     """Times that the line failed and samples were sent again."""
 
@@ -67,17 +76,21 @@ class Board:
         timeout: float = 5.0,
         retries: int = 20,
         clock: Callable[[], float] = time.monotonic,
+        on_load: Progress | None = None,
     ):
         """Talks over `transport` (`read`, `write`, perhaps `in_waiting` and `close`).
 
         `timeout`: seconds without progress until a `HostError`; `retries`: how often in a row one
-        sample is sent again. Raises `HostError` where the board does not run this design.
+        sample is sent again; `on_load`: told how far the loading of the design's memories is, where
+        they need it. Raises `HostError` where the board does not run this design.
         """
         self.facts = read_manifest(manifest)
+        self._image = read_image(manifest, self.facts) if self.facts.load_words else None
+        self._on_load = on_load
         self.retries = retries
         self._transport = transport
         self._session = Session(transport, name, clock, timeout)
-        self._words_in = Words(self.facts.n_inputs)
+        self._words_in = Words(self.facts.n_inputs, int(self.facts.input_width > 0))
         width = self.facts.output_width
         self._words_out = Words(self.facts.n_outputs, 0 if width == 0 else 4 if width <= 32 else 5)
         self.identity = self._sync(SEND_EVENTS | SEND_SCORES)
@@ -90,14 +103,18 @@ class Board:
         *,
         baud: int | None = None,
         timeout: float = 5.0,
+        on_load: Progress | None = None,
     ) -> Board:
-        """Opens a serial port or pseudo-terminal; the baud rate is the manifest's unless given."""
+        """Opens a serial port or pseudo-terminal; the baud rate is the manifest's unless given.
+
+        No other driver of this kind can open it meanwhile.
+        """
         import serial
 
         facts = read_manifest(manifest)
         rate = baud or facts.baud or DEFAULT_BAUD
         try:
-            line = serial.Serial(port, rate, timeout=0.02, write_timeout=timeout)
+            line = serial.Serial(port, rate, timeout=0.02, write_timeout=timeout, exclusive=True)
         except (OSError, ValueError) as error:
             raise HostError(
                 f"{port}: cannot be opened at {rate} baud ({error}); check the port's "
@@ -107,7 +124,7 @@ class Board:
         with contextlib.suppress(OSError, ValueError, AttributeError, NotImplementedError):
             line.set_low_latency_mode(True)
         try:
-            return cls(line, manifest, name=port, timeout=timeout)
+            return cls(line, manifest, name=port, timeout=timeout, on_load=on_load)
         except BaseException:
             line.close()
             raise
@@ -151,9 +168,10 @@ class Board:
         x: np.ndarray,
         *,
         events: bool = True,
-        progress: Callable[[int, int], object] | None = None,
+        progress: Progress | None = None,
     ) -> RunResult:
-        """Runs samples, (samples, steps, *input shape): counts of events.
+        """Runs samples, (samples, steps, *input shape), (samples, *input shape) where the design's
+        input coding takes frames: counts of events, or values.
 
         `events` = False leaves the output events out: class, scores and counts only, and less
         traffic. `progress(done, total)` is called after each sample. What fails on the line is
@@ -179,9 +197,7 @@ class Board:
                 self._sync(flags)
         return inbox.result(n_retries)
 
-    def _stream(
-        self, x: np.ndarray, inbox: _Inbox, progress: Callable[[int, int], object] | None
-    ) -> None:
+    def _stream(self, x: np.ndarray, inbox: _Inbox, progress: Progress | None) -> None:
         """Sends the samples that have no result yet, and takes the results."""
         session = self._session
         inbox.restart()
@@ -202,13 +218,13 @@ class Board:
     def _chunks(self, x: np.ndarray) -> Iterator[bytes]:
         """The samples' words, cut into payloads; a payload may hold parts of several samples."""
         words = self._words_in
-        size = self.identity.max_payload // words.word_bytes * words.word_bytes
+        size = self.identity.max_payload
         # A few frames should fit into the buffer, so that the line does not wait for an ACK.
-        while size > words.word_bytes * 16 and 4 * size > self.identity.capacity:
-            size -= words.word_bytes
+        size = max(16, min(size, self.identity.capacity // 4))
         rest = b""
         for sample in x:
-            rest += words.encode(sample)
+            events = sample_events(sample, self.facts)
+            rest += words.encode(events.step, events.address, events.value, events.n_steps)
             while len(rest) >= size:
                 yield rest[:size]
                 rest = rest[size:]
@@ -216,6 +232,42 @@ class Board:
             yield rest
 
     def _sync(self, flags: int) -> Identity:
+        """Starts over; afterwards the board runs this design, with its memories loaded."""
+        identity = self._identify(flags)
+        for _ in range(self.retries + 1):
+            if self._is_loaded(identity):
+                return identity
+            # A line that fails is taken up again with a SYNC, which is where the load begins.
+            with contextlib.suppress(LineFault, FrameError):
+                self._load()
+            identity = self._identify(flags)
+        raise HostError(f"{self._session.name}: the design's memories could not be loaded in "
+                        f"{self.retries + 1} attempts; the line is too noisy: a shorter cable, a "
+                        f"lower baud rate")  # fmt: skip
+
+    def _is_loaded(self, identity: Identity) -> bool:
+        if self._image is None:
+            return True
+        total = int(self._image.sum(dtype=np.uint64)) & 0xFFFF
+        return identity.loaded and identity.total == total
+
+    def _load(self) -> None:
+        """Sends the contents of the design's memories, once."""
+        assert self._image is not None
+        session = self._session
+        data = self._image.astype("<u2").tobytes()
+        session.sync(LOAD)
+        session.start_waiting()
+        at = 0
+        while not session.loaded:
+            while at < len(data) and session.has_room(len(data[at : at + LOAD_CHUNK])):
+                session.send(data[at : at + LOAD_CHUNK])
+                at += LOAD_CHUNK
+            session.receive(block=True)
+            if self._on_load is not None:
+                self._on_load(session.n_taken // 2, len(self._image))
+
+    def _identify(self, flags: int) -> Identity:
         identity = self._session.sync(flags)
         facts, name = self.facts, self._session.name
         if identity.design_hash != facts.design_hash:
@@ -224,11 +276,13 @@ class Board:
                 f"({facts.design_hash.hex()}); flash {facts.name!r}, or give the manifest of the "
                 f"design that it runs"
             )
-        shape = (identity.n_inputs, identity.n_outputs, identity.output_width)
-        if shape != (facts.n_inputs, facts.n_outputs, facts.output_width):
-            raise HostError(f"{name}: the board's link is built for (inputs, outputs, output bits)"
-                            f" = {shape}, the manifest says otherwise; compile and flash the "
-                            f"design again")  # fmt: skip
+        shape = (identity.n_inputs, identity.n_outputs, identity.input_width,
+                 identity.output_width, identity.load_words)  # fmt: skip
+        if shape != (facts.n_inputs, facts.n_outputs, facts.input_width, facts.output_width,
+                     facts.load_words):  # fmt: skip
+            raise HostError(f"{name}: the board's link is built for (inputs, outputs, input bits, "
+                            f"output bits, words to load) = {shape}, the manifest says otherwise; "
+                            f"compile and flash the design again")  # fmt: skip
         return identity
 
 
@@ -246,6 +300,7 @@ class _Inbox:
 
     def __post_init__(self) -> None:
         b, t, _ = self.x.shape
+        self.steps = t = self.facts.frame_steps or t
         n = self.facts.n_outputs
         wide = np.int64 if self.facts.output_width > 32 else np.int32
         self.spikes = np.zeros((b, t, n), np.int16) if self.events else None
@@ -275,9 +330,12 @@ class _Inbox:
         k = self.n_done
         if k >= len(self.x):
             raise FrameError("more results than samples")
-        steps, n = self.x.shape[1], self.facts.n_outputs
-        n_in = int(self.x[k].sum(dtype=np.int64)) & 0xFFFFFF
-        if result.steps != steps or result.n_events_in != n_in or result.winner >= n:
+        n, used = self.facts.n_outputs, result.steps
+        n_in = len(sample_events(self.x[k], self.facts))
+        # A sample that ends early may do so before all its events are in.
+        complete = used == self.steps and result.n_events_in == n_in & 255
+        early = self.facts.stops and 1 <= used <= self.steps
+        if not (complete or early) or result.winner >= n:
             raise FrameError("the board counted another sample than was sent")
         size = self.words.payload_bytes or 2
         if len(self._scores) != size * n:
@@ -288,18 +346,21 @@ class _Inbox:
             for at in range(0, len(raw), size)
         ]
         if self.spikes is not None:
-            self.spikes[k], values = self.words.decode(bytes(self._events), steps)
+            spikes, values = self.words.decode(bytes(self._events), used)
             if self.mem is not None and values is not None:
-                self.mem[k] = values
+                self.mem[k, :used] = values
+            elif np.any(np.minimum(spikes.sum(0, dtype=np.int64), 0xFFFF) != self.scores[k]):
+                raise FrameError("scores and events differ")
+            self.spikes[k, :used] = spikes
         elif self._events:
             raise FrameError("events that nobody asked for")
-        self.counts[:, k] = (result.winner, result.cycles, result.n_events_in, result.n_events_out)
+        self.counts[:, k] = (result.winner, result.cycles, used, n_in)
         self.n_done += 1
         self.restart()
 
     def result(self, n_retries: int) -> RunResult:
-        classes, cycles, n_in, n_out = self.counts
+        classes, cycles, steps_used, n_in = self.counts
         return RunResult(
             spikes=self.spikes, mem=self.mem, classes=classes, scores=self.scores, cycles=cycles,
-            n_events_in=n_in, n_events_out=n_out, n_retries=n_retries,
+            steps_used=steps_used, n_events_in=n_in, n_retries=n_retries,
         )  # fmt: skip

@@ -33,11 +33,16 @@ __all__ = [
 ]
 
 MAGIC = b"SPKF"
-VERSION = 1
+VERSION = 2
 MAX_FRAME = 253
 """Bytes of the longest frame, type to CRC, before encoding."""
 FREED_UNIT = 128
 """ACK counts the bytes that have left the board's buffer in so many."""
+TRAILER = 2
+"""Bytes of the buffer that a frame's CRC needs for a moment."""
+IDENT_BYTES = 45
+LOADED = 8
+"""Flag of IDENT and ACK."""
 SEQUENCED = 0x84
 """Frames from the board with this type or a higher one advance the sequence number."""
 
@@ -143,8 +148,21 @@ class Identity:
     n_inputs: int
     n_outputs: int
     output_width: int
+    input_width: int
     max_payload: int
-    capacity: int
+    buffer: int
+    """Bytes of the receive buffer."""
+    load_words: int
+    """16-bit words that the design's memories need before the first sample; 0: none."""
+    loaded: bool
+    """They have them."""
+    total: int
+    """Sum of the words that were loaded, modulo 2**16."""
+
+    @property
+    def capacity(self) -> int:
+        """Payload bytes that may be in the buffer."""
+        return self.buffer - FREED_UNIT - TRAILER
 
     @classmethod
     def decode(cls, payload: bytes) -> Identity:
@@ -153,14 +171,14 @@ class Identity:
         if len(payload) < 7:
             raise FrameError("IDENT frame too short")
         version = payload[6]
-        if version != VERSION or len(payload) != 33:
+        if version != VERSION or len(payload) != IDENT_BYTES:
             # Only nonce, magic number and version stand at the same place in every version.
-            return cls(payload[0] | payload[1] << 8, version, b"", 0, 0, 0, 0, 0)
-        (nonce, _, _, design, n_in, n_out, width, longest, capacity) = struct.unpack(
-            "<H4sB16s3s3sBBH", payload
-        )
-        return cls(nonce, version, design, int.from_bytes(n_in, "little"),
-                   int.from_bytes(n_out, "little"), width, longest, capacity)  # fmt: skip
+            return cls(payload[0] | payload[1] << 8, version, b"", 0, 0, 0, 0, 0, 0, 0, False, 0)
+        (nonce, _, _, design, n_in, n_out, width_out, width_in, longest, buffer, words, flags, total
+         ) = struct.unpack("<H4sB16s3s3sBBBH3s5xBH", payload)  # fmt: skip
+        n_in, n_out, words = (int.from_bytes(field, "little") for field in (n_in, n_out, words))
+        return cls(nonce, version, design, n_in, n_out, width_out, width_in, longest, buffer, words,
+                   bool(flags & LOADED), total)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,19 +189,22 @@ class Ack:
     """Sequence number of the next EVENTS frame that the board takes."""
     freed: int
     """Bytes of EVENTS payloads that have left the buffer since SYNC, divided by 128, modulo the
-    buffer's size (capacity + 1) divided by 128."""
+    buffer's size divided by 128."""
     nak: bool
     """A damaged or unexpected frame came."""
     synced: bool
     poll: bool
     """Answers a POLL."""
+    loaded: bool
+    """The design's memories have their contents."""
 
     @classmethod
     def decode(cls, payload: bytes) -> Ack:
         if len(payload) != 3:
             raise FrameError("ACK frame of wrong length")
         expected, freed, flags = payload
-        return cls(expected, freed, bool(flags & 1), bool(flags & 2), bool(flags & 4))
+        return cls(expected, freed, bool(flags & 1), bool(flags & 2), bool(flags & 4),
+                   bool(flags & LOADED))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -206,30 +227,29 @@ class Counters:
         return cls(*struct.unpack("<4H", payload))
 
 
-RESULT_BYTES = 14
+RESULT_BYTES = 9
 
 
 @dataclass(frozen=True)
 class Result:
     """A record of a RESULT frame."""
 
+    steps: int
     winner: int
     """Address of the highest score, the lowest one of several."""
-    steps: int
     cycles: int
     n_events_in: int
-    n_events_out: int
+    """Modulo 256."""
 
     @classmethod
     def decode(cls, record: bytes) -> Result:
-        winner, steps, cycles, n_in, n_out = struct.unpack("<HHI3s3s", record)
-        return cls(winner, steps, cycles, int.from_bytes(n_in, "little"),
-                   int.from_bytes(n_out, "little"))  # fmt: skip
+        return cls(*struct.unpack("<HHIB", record))
 
 
 @dataclass(frozen=True)
 class Words:
-    """Coding of an event stream: `n_addresses` addresses, payloads of `payload_bytes` bytes."""
+    """Coding of an event stream: `n_addresses` addresses, payloads of `payload_bytes` bytes; from
+    the host 0 or 1, from the board 0, 4 or 5."""
 
     n_addresses: int
     payload_bytes: int = 0
@@ -243,17 +263,26 @@ class Words:
         """Code of the end of a step; the next higher one ends the sample too."""
         return (1 << (8 * self.word_bytes - 1)) - 2
 
-    def encode(self, x: np.ndarray) -> bytes:
-        """One sample of counts, (steps, addresses), as words: events, then a token, each step."""
-        step, address = np.nonzero(x)
-        counts = x[step, address]
-        step, address = np.repeat(step, counts), np.repeat(address, counts)
-        words = np.empty(len(step) + len(x), np.uint32)
-        words[np.arange(len(step)) + step] = address
-        ends = np.cumsum(np.bincount(step, minlength=len(x))) + np.arange(len(x))
-        words[ends] = self.token
-        words[-1] = self.token + 1
-        return words.astype("<u4").view(np.uint8).reshape(-1, 4)[:, : self.word_bytes].tobytes()
+    def encode(
+        self, step: np.ndarray, address: np.ndarray, value: np.ndarray | None, n_steps: int
+    ) -> bytes:
+        """One sample's events, in order of their steps, as words: a token behind each step's."""
+        size = self.word_bytes
+        words = np.zeros((len(step) + n_steps, size + self.payload_bytes), np.uint8)
+        codes = np.empty(len(words), "<u4")
+        ends = np.cumsum(np.bincount(step, minlength=n_steps)) + np.arange(n_steps)
+        is_event = np.ones(len(words), bool)
+        is_event[ends] = False
+        codes[is_event] = address
+        codes[ends] = self.token
+        codes[-1] = self.token + 1
+        words[:, :size] = codes.view(np.uint8).reshape(-1, 4)[:, :size]
+        if value is None:
+            return words.tobytes()
+        words[is_event, size] = value
+        used = np.ones(words.shape, bool)
+        used[ends, size:] = False
+        return words[used].tobytes()
 
     def decode(self, data: bytes, steps: int) -> tuple[np.ndarray, np.ndarray | None]:
         """One sample's words as counts int16 (steps, addresses), and as payloads int64 of the same

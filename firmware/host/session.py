@@ -69,6 +69,7 @@ class Session:
         self._accepted = self._next = 0
         self._used = 0  # payload bytes sent, each frame once
         self._freed = 0  # payload bytes that have left the board's buffer
+        self.loaded = False  # as the last ACK said
         self._nak_at = -1
         self._received = 0  # sequenced frames
         self._pending: list[Frame] = []
@@ -155,6 +156,11 @@ class Session:
 
     # Frames to the board
 
+    @property
+    def n_taken(self) -> int:
+        """Payload bytes that have left the board's buffer since SYNC, as far as it said."""
+        return self._freed
+
     def has_room(self, n_payload: int) -> bool:
         """Whether an EVENTS frame with so many bytes may be sent now."""
         assert self.identity is not None
@@ -164,7 +170,7 @@ class Session:
         )
 
     def send(self, payload: bytes) -> None:
-        """Queues an EVENTS frame; there must be room."""
+        """Queues an EVENTS frame, of words or of a memory image; there must be room."""
         self._frames.append(encode_frame(ToBoard.EVENTS, len(self._frames) & 255, payload))
         self._used += len(payload)
         self.transmit()
@@ -213,7 +219,7 @@ class Session:
             raise LineFault("the board has started over")
         assert self.identity is not None
         accepted = self._accepted + ((ack.expected - self._accepted) & 255)
-        units = (self.identity.capacity + 1) // FREED_UNIT
+        units = self.identity.buffer // FREED_UNIT
         freed = self._freed + (ack.freed - self._freed // FREED_UNIT) % units * FREED_UNIT
         if accepted > len(self._frames) or freed > self._used:
             raise LineFault("acknowledgement of a frame that was never sent")
@@ -222,6 +228,7 @@ class Session:
         for n in range(self._accepted, accepted):
             self._frames[n] = b""
         self._accepted, self._freed = accepted, freed
+        self.loaded = ack.loaded
         self._next = max(self._next, accepted)
         back = False
         if ack.poll:

@@ -10,11 +10,14 @@ import pytest
 from amaranth.sim import Simulator
 
 from spikefab.hdl.frames import FrameReceiver, FrameSender
-from spikefab.hdl.link_buffer import FrameBuffer
+from spikefab.hdl.link_buffer import FREED_UNIT, TRAILER, FrameBuffer
 from spikefab.hdl.link_source import EventSource, word_bytes
 from spikefab.host.protocol import Words, cobs_decode, encode_frame
 
 Header = tuple[int, int, int, int]
+"""ok, the low bits of the type, whether the others are not 0, whether the number is expected."""
+
+EXPECTED = 9
 
 
 def unstuffed(type_: int, seq: int, payload: bytes) -> bytes:
@@ -22,11 +25,12 @@ def unstuffed(type_: int, seq: int, payload: bytes) -> bytes:
 
 
 def receive(frames: list[tuple[bytes, bool]]) -> list[tuple[Header, bytes]]:
-    """Feeds (frame, bad); returns ((ok, type, seq, length), payload) for each."""
+    """Feeds (frame, bad) with number 9 expected; returns header and payload of each."""
     dut = FrameReceiver()
     out: list[tuple[Header, bytes]] = []
 
     async def feed(ctx: Any) -> None:
+        ctx.set(dut.n_expected, EXPECTED)
         for frame, bad in frames:
             for item in (*frame, None):
                 ctx.set(dut.i.valid, 1)
@@ -39,13 +43,14 @@ def receive(frames: list[tuple[bytes, bool]]) -> list[tuple[Header, bytes]]:
 
     async def watch(ctx: Any) -> None:
         payload = bytearray()
-        async for _, _, valid, byte, done, header in ctx.tick().sample(
-            dut.payload.valid, dut.payload.payload, dut.header.valid, dut.header.payload
+        async for _, _, valid, byte, index, done, header in ctx.tick().sample(
+            dut.payload.valid, dut.payload.payload, dut.index, dut.header.valid, dut.header.payload
         ):
             if valid:
+                assert index == min(len(payload) + 2, 7)
                 payload.append(byte)
             if done:
-                head = (header.ok, header.type, header.seq, header.length)
+                head = (header.ok, header.kind, header.other, header.expected)
                 out.append((head, bytes(payload)))
                 payload.clear()
 
@@ -59,8 +64,13 @@ def receive(frames: list[tuple[bytes, bool]]) -> list[tuple[Header, bytes]]:
 
 def test_receiver_takes_sound_frames_apart() -> None:
     payloads = [b"", b"\0", b"abc", bytes(249), bytes(range(249))]
-    frames = [(unstuffed(2, 7 + k, p), False) for k, p in enumerate(payloads)]
-    assert receive(frames) == [((1, 2, 7 + k, len(p)), p) for k, p in enumerate(payloads)]
+    types = [2, 4, 1, 0x42, 0x0A]
+    frames = [unstuffed(t, 7 + k, p) for k, (t, p) in enumerate(zip(types, payloads, strict=True))]
+    expected = [
+        ((1, t & 7, int(t > 7), int(7 + k == EXPECTED)), p + frame[-2:])
+        for k, (t, p, frame) in enumerate(zip(types, payloads, frames, strict=True))
+    ]
+    assert receive([(frame, False) for frame in frames]) == expected
 
 
 def test_receiver_refuses_damage() -> None:
@@ -72,7 +82,8 @@ def test_receiver_refuses_damage() -> None:
     ]
     cases = [(frame, False) for frame in damaged]
     cases += [(sound, True), (sound[:-1], False), (sound[1:], False), (b"\xff\xff", False)]
-    cases += [(bytes(300), False), (bytes(512 + 7), False), (sound, False)]
+    cases += [(bytes(300), False), (bytes(512 + 7), False), (b"\x1d\x0f", False)]
+    cases += [(sound, False)]
     assert [head[0] for head, _ in receive(cases)] == [0] * (len(cases) - 1) + [1]
 
 
@@ -88,8 +99,8 @@ def test_buffer_keeps_whole_frames_only() -> None:
         nonlocal n_overflows
         for k in range(60):
             frame = rng.randbytes(rng.choice((1, 2, 60, 253)))
-            held = len(expected) - len(got)
-            for byte in frame:
+            held = len(expected) - len(got) // FREED_UNIT * FREED_UNIT
+            for byte in frame + rng.randbytes(TRAILER):
                 ctx.set(dut.i.payload, byte)
                 ctx.set(dut.i.valid, 1)
                 await ctx.tick()
@@ -97,15 +108,17 @@ def test_buffer_keeps_whole_frames_only() -> None:
                 await ctx.tick()
             overflow = ctx.get(dut.overflow)
             n_overflows += overflow
-            if held + len(frame) <= depth - 1:
+            if held + len(frame) <= depth - FREED_UNIT - TRAILER:
                 assert not overflow, "refused, though the sender counted right"
             keep = not overflow and rng.random() < 0.8
-            ctx.set(dut.keep if keep else dut.drop, 1)
+            ctx.set(dut.keep, keep)
+            ctx.set(dut.end, 1)
             if keep:
                 expected.extend(frame)
             await ctx.tick()
             ctx.set(dut.keep, 0)
-            ctx.set(dut.drop, 0)
+            ctx.set(dut.end, 0)
+            await ctx.tick()
             if k == 40:
                 await ctx.tick().repeat(6000)
         while len(got) < len(expected):
@@ -137,7 +150,8 @@ def test_buffer_keeps_whole_frames_only() -> None:
 def test_buffer_full_to_its_limit(clear: bool) -> None:
     """The stated capacity is exact: it fits, and one byte more is refused without harm."""
     dut = FrameBuffer(512)
-    frames = [bytes([1]) * 253, bytes([2]) * 253, bytes([3]) * 5]  # 511 = depth - 1
+    frames = [bytes([1]) * 249, bytes([2]) * 128, bytes([3]) * 5]
+    assert sum(map(len, frames)) == 512 - FREED_UNIT - TRAILER
     got = []
 
     async def feed(ctx: Any) -> None:
@@ -156,16 +170,18 @@ def test_buffer_full_to_its_limit(clear: bool) -> None:
         assert not ctx.get(dut.o.valid)
 
     async def write(ctx: Any, frame: bytes, fits: bool) -> None:
-        for byte in frame:
+        for byte in frame + bytes(TRAILER):
             ctx.set(dut.i.payload, byte)
             ctx.set(dut.i.valid, 1)
             await ctx.tick()
         ctx.set(dut.i.valid, 0)
         assert ctx.get(dut.overflow) == (not fits)
-        ctx.set(dut.keep if fits else dut.drop, 1)
+        ctx.set(dut.keep, fits)
+        ctx.set(dut.end, 1)
         await ctx.tick()
-        ctx.set(dut.drop, 0)
+        ctx.set(dut.end, 0)
         ctx.set(dut.keep, 0)
+        await ctx.tick()
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
@@ -175,17 +191,23 @@ def test_buffer_full_to_its_limit(clear: bool) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 126, 127, 300, 32766, 32767, 65536])
-def test_word_coding_is_the_drivers(n: int) -> None:
+@pytest.mark.parametrize("width", [0, 3, 8])
+def test_word_coding_is_the_drivers(n: int, width: int) -> None:
     """The hardware reads what the driver writes: corner addresses, tokens, illegal words."""
-    words = Words(n)
+    words = Words(n, int(width > 0))
     assert word_bytes(n) == words.word_bytes == (1 if n <= 126 else 2 if n <= 32766 else 3)
     size, token = words.word_bytes, words.token
     addresses = sorted({0, n // 2, n - 1})
     codes = [*addresses, token, *addresses, token + 1, 0, token + 1]
     bad = [code for code in (n, token + 2, (1 << 8 * size) - 1) if code not in (token, token + 1)]
-    data = b"".join(code.to_bytes(size, "little") for code in bad + codes)
-    dut = EventSource(n)
-    got: list[int] = []
+    items = [(code, (37 * k + 1) % (1 << width)) for k, code in enumerate(bad + codes)]
+    data = bytearray()
+    for code, value in items:
+        data += code.to_bytes(size, "little")
+        if width and code not in (token, token + 1):
+            data.append(value)
+    dut = EventSource(n, width)
+    got: list[tuple[int, int]] = []
     n_bad = 0
 
     async def feed(ctx: Any) -> None:
@@ -202,8 +224,10 @@ def test_word_coding_is_the_drivers(n: int) -> None:
         while True:
             _, _, valid, o, wrong = await ctx.tick().sample(dut.o.valid, dut.o.payload, dut.bad)
             n_bad += wrong
+            ctx.set(dut.hold, wrong)
             if valid:
-                got.append(token + o.last if o.token else o.address)
+                value = o.payload if width and not o.token else 0
+                got.append((token + o.last if o.token else o.address, value))
                 ctx.set(dut.done, o.last)
             else:
                 ctx.set(dut.done, 0)
@@ -213,8 +237,48 @@ def test_word_coding_is_the_drivers(n: int) -> None:
     sim.add_testbench(feed)
     sim.add_testbench(watch, background=True)
     sim.run()
-    assert got == codes
+    assert got == [(c, v if width and c < token else 0) for c, v in items[len(bad) :]]
     assert n_bad == len(bad)
+
+
+def test_source_goes_on_after_an_early_end() -> None:
+    """`done` in the middle of a sample: the rest of it still goes out, then the next one."""
+    dut = EventSource(5)
+    data = [0, 1, 0x7E, 2, 0x7F, 3, 0x7F, 4, 0x7F]
+    got: list[int] = []
+
+    async def give(ctx: Any, part: list[int]) -> None:
+        for byte in part:
+            ctx.set(dut.i.valid, 1)
+            ctx.set(dut.i.payload, byte)
+            await ctx.tick().until(dut.i.ready)
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick().repeat(20)
+
+    async def feed(ctx: Any) -> None:
+        await give(ctx, data[:8])
+        assert got == data[:7], "the third sample waits until the second is done"
+        assert not ctx.get(dut.idle)
+        ctx.set(dut.done, 1)
+        await ctx.tick()
+        ctx.set(dut.done, 0)
+        await give(ctx, data[8:])
+        assert got == data
+
+    async def watch(ctx: Any) -> None:
+        ctx.set(dut.o.ready, 1)
+        while True:
+            _, _, valid, o = await ctx.tick().sample(dut.o.valid, dut.o.payload)
+            if valid:
+                got.append(0x7E + o.last if o.token else o.address)
+            if len(got) < 6:
+                ctx.set(dut.done, int(valid and len(got) == 2))  # the first sample's second item
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(feed)
+    sim.add_testbench(watch, background=True)
+    sim.run()
 
 
 def send(
@@ -243,6 +307,7 @@ def send(
             ready = rng.random() < 0.8
             ctx.set(dut.o.ready, ready)
             ctx.set(dut.idle, rng.random() < 0.05)
+            ctx.set(dut.nearly_full, len(here) >= 223)  # as the encoder says
             _, _, valid, item = await ctx.tick().sample(dut.o.valid, dut.o.payload)
             if valid and ready and item.end:
                 frames.append(bytes(here))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from spikefab.gen.synth import synth_script
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
 from spikefab.host.protocol import Identity
@@ -27,6 +28,8 @@ SOUND: dict[str, Any] = {
         ({"n_inputs": 0}, "LinkParams.n_inputs = 0: must be 1 to 65536"),
         ({"n_outputs": 65537}, "n_outputs = 65537: must be 1 to 65536"),
         ({"output_width": 41}, "output_width = 41: must be 0 to 40"),
+        ({"input_width": 9}, "LinkParams.input_width = 9: must be 0 to 8"),
+        ({"load_words": 1 << 24}, "LinkParams.load_words = 16777216: must be 0 to 8388608"),
         ({"design_hash": b"abc"}, "LinkParams.design_hash: 3 bytes, must be 16"),
         ({"divisor": 3}, "divisor = 3: must be 4 to 65535 clock cycles a bit"),
         ({"max_payload": 250}, "LinkParams.max_payload = 250: must be 16 to 249"),
@@ -38,40 +41,54 @@ def test_refusals(changes: dict[str, Any], text: str) -> None:
         LinkParams(**{**SOUND, **changes})
 
 
-@pytest.mark.parametrize(("n", "width", "buffer"), [(64, 0, 1024), (65536, 40, 32768)])
-def test_driver_reads_the_identity(n: int, width: int, buffer: int) -> None:
+@pytest.mark.parametrize(
+    ("n", "width", "buffer", "words"), [(64, 0, 1024, 0), (65536, 40, 32768, 70000)]
+)
+def test_driver_reads_the_identity(n: int, width: int, buffer: int, words: int) -> None:
     params = LinkParams(
-        **{**SOUND, "n_inputs": n, "n_outputs": n - 1, "output_width": width, "buffer": buffer}
-    )
-    assert Identity.decode(b"\x34\x12" + params.identity) == Identity(
-        nonce=0x1234, version=1, design_hash=bytes(range(16)), n_inputs=n, n_outputs=n - 1,
-        output_width=width, max_payload=249, capacity=buffer - 1,
+        **{**SOUND, "n_inputs": n, "n_outputs": n - 1, "output_width": width, "buffer": buffer,
+           "input_width": width // 5, "load_words": words}
     )  # fmt: skip
+    state = b"\x07\x01\x0a\xcd\xab"
+    identity = Identity.decode(b"\x34\x12" + params.identity + state)
+    assert identity == Identity(
+        nonce=0x1234, version=2, design_hash=bytes(range(16)), n_inputs=n, n_outputs=n - 1,
+        output_width=width, input_width=width // 5, max_payload=249, buffer=buffer,
+        load_words=words, loaded=True, total=0xABCD,
+    )  # fmt: skip
+    assert identity.capacity == params.capacity == buffer - 130
 
 
 @pytest.mark.parametrize(
-    ("n_inputs", "n_outputs", "width"), [(64, 10, 0), (784, 10, 20), (1, 1, 40)]
+    ("n_inputs", "n_outputs", "width", "value", "words"),
+    [(64, 10, 0, 0, 0), (784, 10, 20, 3, 0), (1, 1, 40, 8, 1), (32, 12, 0, 0, 65536)],
 )
-def test_converts_to_verilog(n_inputs: int, n_outputs: int, width: int) -> None:
+def test_converts_to_verilog(
+    n_inputs: int, n_outputs: int, width: int, value: int, words: int
+) -> None:
     params = LinkParams(
-        **{**SOUND, "n_inputs": n_inputs, "n_outputs": n_outputs, "output_width": width}
-    )
+        **{**SOUND, "n_inputs": n_inputs, "n_outputs": n_outputs, "output_width": width,
+           "input_width": value, "load_words": words}
+    )  # fmt: skip
     text = to_verilog(HostLink(params), "link")
     top = text[text.index("module link(") :]
     top = top[: top.index("endmodule")]
     ports = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", top, re.M))
-    streams = {f"{s}__{p}" for s in ("events", "results") for p in ("payload", "valid", "ready")}
+    names = ("events", "results", "load") if words else ("events", "results")
+    streams = {f"{s}__{p}" for s in names for p in ("payload", "valid", "ready")}
     assert ports == {"clk", "rst", "rx", "tx", "busy", "error"} | streams
 
 
-def test_size_on_ice40(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("words", "most_luts", "most_flops"), [(0, 780, 360), (65536, 850, 410)])
+def test_size_on_ice40(tmp_path: Path, words: int, most_luts: int, most_flops: int) -> None:
     """The link with its readout stays a small part of a UP5K, and its memories are block RAM."""
-    (tmp_path / "link.v").write_text(to_verilog(HostLink(LinkParams(**SOUND)), "link"))
-    script = "read_verilog link.v; synth_ice40 -top link; tee -q -o stat.json stat -json"
-    run_yosys(script.replace("; ", "\n"), tmp_path)
+    params = LinkParams(**{**SOUND, "load_words": words})
+    (tmp_path / "link.v").write_text(to_verilog(HostLink(params), "link"))
+    synthesis = synth_script("link.v", "ice40", "link", device="up5k")
+    run_yosys(synthesis + "tee -q -o stat.json stat -json\n", tmp_path)
     stat = json.loads((tmp_path / "stat.json").read_text())
     cells = stat["modules"]["\\link"]["num_cells_by_type"]
     flops = sum(n for kind, n in cells.items() if kind.startswith("SB_DFF"))
-    assert cells["SB_RAM40_4K"] == 4
-    assert cells["SB_LUT4"] < 1100
-    assert flops < 620
+    assert cells["SB_RAM40_4K"] == 5
+    assert cells["SB_LUT4"] < most_luts
+    assert flops < most_flops

@@ -57,9 +57,7 @@ def model(
     if scores:
         out += [(6, v.to_bytes(p.score_bytes, "little", signed=v < 0)) for v in values]
     n_steps = sum(item[0] for item in sample)
-    n_events = len(sample) - n_steps
-    out.append((5, struct.pack("<HHI", values.index(max(values)), n_steps, 0xA1B2C3D4)
-                + (0x112233).to_bytes(3, "little") + n_events.to_bytes(3, "little")))  # fmt: skip
+    out.append((5, struct.pack("<HHIB", n_steps, values.index(max(values)), 0xA1B2C3D4, 0x5A)))
     return out
 
 
@@ -76,7 +74,7 @@ def run(
         ctx.set(dut.events, events)
         ctx.set(dut.scores, scores)
         ctx.set(dut.cycles, 0xA1B2C3D4)
-        ctx.set(dut.n_events, 0x112233)
+        ctx.set(dut.n_events, 0x5A)
         for item in (item for sample in samples for item in sample):
             ctx.set(dut.i.p.token, item[0])
             ctx.set(dut.i.p.last, item[1])
@@ -141,7 +139,7 @@ def test_count_saturates_at_full_rate() -> None:
     sample = [(0, 0, 1, 0)] * 70 + [(0, 0, 0, 0), (1, 1, 0, 0)]
     out, cycles = run(p, [sample], False, True, 10, True)
     assert [b for kind, b in out if kind == 6] == [b"\x01\x00", b"\x3f\x00"]
-    assert Result.decode(out[-1][1]).n_events_out == 71
+    assert Result.decode(out[-1][1]).steps == 1
     # Two cycles an item, and a byte of the result; four a score.
     assert cycles <= 2 * len(sample) + 2 * (2 + 2) + 2 * RESULT_BYTES + 4
 

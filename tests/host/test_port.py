@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from spikefab.host.check import check_samples, read_manifest
+from spikefab.host.coding import sample_events
 from spikefab.host.driver import Board
 from spikefab.host.errors import HostError
-from spikefab.host.protocol import Words
 
 MANIFEST: dict[str, Any] = {
     "format": 1,
@@ -30,9 +30,10 @@ MANIFEST: dict[str, Any] = {
 def test_unsigned_counts_of_64_bits_can_be_sent() -> None:
     x = np.array([[[0, 1, 1, 0, 0, 1]]], np.uint64)
     facts = read_manifest(MANIFEST)
-    assert Words(facts.n_inputs).encode(check_samples(x, facts)[0]) == Words(facts.n_inputs).encode(
-        x[0].astype(int)
+    events, same = (
+        sample_events(sample, facts) for sample in (check_samples(x, facts)[0], x[0].astype(int))
     )
+    assert events.address.tolist() == same.address.tolist() == [1, 2, 5]
 
 
 def test_reads_manifest_from_anywhere(tmp_path: Path) -> None:

@@ -14,7 +14,11 @@ from spikefab.hdl import frames as hdl_frames
 from spikefab.hdl import link as hdl_link
 from spikefab.hdl import readout as hdl_readout
 from spikefab.hdl.link_buffer import FREED_UNIT as HDL_FREED_UNIT
+from spikefab.hdl.link_buffer import TRAILER as HDL_TRAILER
+from spikefab.hdl.link_replies import IDENTITY_BYTES
 from spikefab.host import protocol
+from spikefab.host.check import read_manifest
+from spikefab.host.coding import sample_events
 from spikefab.host.protocol import (
     FREED_UNIT,
     Frame,
@@ -30,6 +34,21 @@ from spikefab.host.protocol import (
 )
 
 
+def encode(n: int, x: np.ndarray, width: int = 0) -> bytes:
+    """A sample of counts, or of values of `width` bits, as words."""
+    facts = read_manifest(
+        {
+            "format": 1, "name": "", "hash": "00" * 16, "target": {},
+            "input": {"shape": [n], "size": n, "max_events": 9, "payload_width": width},
+            "output": {"size": 1, "kind": "spikes"},
+        }
+    )  # fmt: skip
+    events = sample_events(x, facts)
+    return Words(n, int(width > 0)).encode(
+        events.step, events.address, events.value, events.n_steps
+    )
+
+
 def test_worked_example_of_the_docs(root: Path) -> None:
     text = (root / "docs" / "protocol.md").read_text()
     frame, with_crc, line = (
@@ -39,7 +58,7 @@ def test_worked_example_of_the_docs(root: Path) -> None:
     sample = np.zeros((2, 10), int)
     sample[0, [3, 7]] = 1
     sample[1, 0] = 1
-    assert frame == bytes((ToBoard.EVENTS, 5)) + Words(10).encode(sample)
+    assert frame == bytes((ToBoard.EVENTS, 5)) + encode(10, sample)
     assert cobs_decode(line[:-1]) == with_crc
     assert with_crc[:-2] == frame
     assert encode_frame(ToBoard.EVENTS, 5, frame[2:]) == line
@@ -60,6 +79,8 @@ def test_both_ends_say_the_same() -> None:
     assert protocol.VERSION == hdl_link.PROTOCOL_VERSION
     assert protocol.RESULT_BYTES == hdl_readout.RESULT_BYTES
     assert FREED_UNIT == HDL_FREED_UNIT
+    assert protocol.TRAILER == HDL_TRAILER
+    assert protocol.IDENT_BYTES == 2 + IDENTITY_BYTES + 5
 
 
 def test_cobs_round_trip() -> None:
@@ -110,11 +131,25 @@ def test_words_round_trip(n: int) -> None:
         x = rng.integers(0, 4, (7, n)) * (rng.random((7, n)) < 0.3)
         x[2] = 0
         words = Words(n)
-        data = words.encode(x)
+        data = encode(n, x)
         assert len(data) == (x.sum() + 7) * words.word_bytes
         counts, payloads = words.decode(data, 7)
         assert payloads is None
         assert np.array_equal(counts, x)
+
+
+@pytest.mark.parametrize("n", [1, 126, 127, 784, 40000])
+def test_a_value_follows_its_event(n: int) -> None:
+    rng = np.random.default_rng(n)
+    x = rng.integers(0, 256, (5, n)) * (rng.random((5, n)) < 0.3)
+    x[2] = 0
+    size = Words(n).word_bytes
+    expected = bytearray()
+    for k, step in enumerate(x):
+        for address in np.flatnonzero(step):
+            expected += int(address).to_bytes(size, "little") + bytes((int(step[address]),))
+        expected += (Words(n).token + (k == 4)).to_bytes(size, "little")
+    assert encode(n, x, 8) == expected
 
 
 @pytest.mark.parametrize("payload_bytes", [0, 4])
@@ -133,4 +168,4 @@ def test_words_refuse(payload_bytes: int) -> None:
 def test_identity_of_another_version() -> None:
     assert Identity.decode(b"\x01\x02SPKF\x07").version == 7
     with pytest.raises(FrameError, match="magic number"):
-        Identity.decode(bytes(33))
+        Identity.decode(bytes(45))
