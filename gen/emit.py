@@ -54,6 +54,9 @@ class Vectors:
     """int16 (samples, steps, outputs)."""
     mem: np.ndarray | None
     """(samples, steps, outputs) of an integrator."""
+    steps_used: np.ndarray | None = None
+    """(samples,): where an early stop ends each sample; what `spikes` and `mem` hold behind it does
+    not matter. None: all steps."""
 
 
 def emit(
@@ -103,6 +106,7 @@ def emit(
                     tokens,
                     vectors.spikes,
                     vectors.mem,
+                    vectors.steps_used,
                 )
             _replace(new, real, Path(folder) / "old")
     except OSError as error:

@@ -20,11 +20,13 @@ def write_testbench(
     tokens: int,
     spikes: np.ndarray,
     mem: np.ndarray | None,
+    steps_used: np.ndarray | None = None,
 ) -> None:
     """Writes `run.py`, `test_design.py`, `streams.json` and `vectors.npz`.
 
     `x`: samples as the core takes them, of `tokens` input tokens each; `spikes` and, for
-    an integrator, `mem` (samples, steps, outputs) as the golden model gives them.
+    an integrator, `mem` (samples, steps, outputs) as the golden model gives them, up to the steps
+    that each sample uses.
     """
     folder.mkdir()
     templates = files("spikefab.gen") / "templates"
@@ -35,6 +37,7 @@ def write_testbench(
         "x": x,
         "events": _events(manifest["input"], x),
         "tokens": np.array(tokens),
+        "steps": np.full(len(x), spikes.shape[1]) if steps_used is None else steps_used,
         "spikes": spikes,
     }
     if mem is not None:

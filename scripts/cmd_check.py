@@ -21,12 +21,14 @@ from spikefab.scripts.options import (
     samples_of,
 )
 from spikefab.scripts.pipeline import prepare
+from spikefab.scripts.stopping import add_stop, stop_of
 from spikefab.sim.fidelity import compare_to_reference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network(parser, optional=True)  # `check --dialects` needs none
     add_quantise(parser)
+    add_stop(parser)
     parser.add_argument(
         "--dialects", action="store_true", help="list dialect presets and fields, and stop"
     )
@@ -43,6 +45,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     network = network_of(options)
     samples = samples_of(options, network)
     prepared = prepare(network, quantise_of(options, network, samples), samples)
+    prepared, stop = stop_of(options, prepared, samples)
     for note in network.notes:
         output.say(f"note: {note}")
     output.say(f"{network.name}: dialect {network.dialect}, dt {network.dt:g} s")
@@ -64,6 +67,10 @@ def run(options: argparse.Namespace, output: Output) -> int:
         for line in fidelity.lines():
             output.say(f"  {line}")
         values["fidelity"] = fidelity.as_dict()
+        if stop is not None:
+            for line in stop.lines():
+                output.say(line)
+            values["early_stop"] = stop.as_dict()
     else:
         output.say("give samples with --data to see what the integers cost")
     output.result(values)

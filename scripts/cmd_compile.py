@@ -25,6 +25,7 @@ from spikefab.scripts.options import (
     samples_of,
 )
 from spikefab.scripts.pipeline import compile_design, prepare, shell_resources
+from spikefab.scripts.stopping import add_stop, stop_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "UP5K), lutram (ECP5), logic (constants in tables), or auto (default)",
     )
     add_quantise(parser)
+    add_stop(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the design")
 
 
@@ -72,6 +74,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     samples = samples_of(options, network)
     with output.step(f"integers for {network.name}"):
         prepared = prepare(network, quantise_of(options, network, samples), samples)
+        prepared, stop = stop_of(options, prepared, samples)
     with output.step(f"mapping onto {target.title} and writing {options.out}"):
         design, plan = compile_design(
             prepared,
@@ -86,6 +89,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     for note in network.notes:
         output.say(f"note: {note}")
     for line in prepared.report.lines():
+        output.say(f"  {line}")
+    for line in stop.lines() if stop else []:
         output.say(f"  {line}")
     reasons = zip(plan.core.layers, plan.reasons, plan.storage_reasons, strict=True)
     for layer, reason, where in reasons:
@@ -113,7 +118,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
             "--weight-bits, or a bigger part"
         )
     output.say(f"design {design.manifest['hash']} in {options.out}")
-    output.result({"dir": str(options.out), **design.manifest})
+    extra = {"early_stop": stop.as_dict()} if stop else {}
+    output.result({"dir": str(options.out), **extra, **design.manifest})
     return 0
 
 

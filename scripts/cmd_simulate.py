@@ -26,7 +26,7 @@ from spikefab.sim.compare import first_mismatch
 from spikefab.sim.core_run import SimResult
 from spikefab.sim.encode import encode
 from spikefab.sim.fidelity import predicted_class
-from spikefab.sim.golden import run_golden
+from spikefab.sim.golden import GoldenResult, run_golden
 from spikefab.sim.reference import run_reference
 from spikefab.sim.rtl import simulate_rtl
 
@@ -83,6 +83,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         "samples": len(x),
         "steps": golden.spikes[last].shape[1],
     }
+    used = golden.steps_used
     arrays: dict[str, Any] = {}
     status = 0
     if hardware:
@@ -97,8 +98,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 progress=progress,
                 message=output.note,
             )
-        status = _compare(design, x, golden.spikes[last], golden.mem, result, options, output)
-        spikes, mem = result.spikes, result.mem or {}
+        status = _compare(design, x, golden, result, options, output)
+        spikes, mem, used = result.spikes, result.mem or {}, result.steps_used
         arrays |= {"cycles": result.cycles, "interval": result.interval}
         values |= {
             "cycles_per_inference": float(result.cycles.mean()),
@@ -116,24 +117,36 @@ def run(options: argparse.Namespace, output: Output) -> int:
             f"{result.cycles.mean():,.1f} cycles an inference, {result.interval.mean():,.1f} back "
             "to back"
         )
-    _finish(qnet, spikes, mem, y, arrays, values, options, output)
+    if qnet.stop is not None:
+        arrays |= {"steps_used": used}
+        values |= {"steps_used": float(used.mean())}
+        output.say(f"{used.mean():.2f} of {values['steps']} steps a sample")
+    _finish(qnet, spikes, mem, y, arrays, values, options, output, used)
     return status
 
 
 def _compare(
     design: Design,
     x: np.ndarray,
-    spikes: np.ndarray,
-    mem: dict[str, np.ndarray],
+    golden: GoldenResult,
     result: SimResult,
     options: argparse.Namespace,
     output: Output,
 ) -> int:
     last = design.qnetwork().layers[-1].name
     labels = ("golden", options.engine)
-    found = first_mismatch({last: spikes}, {last: result.spikes}, labels=labels)
+    found = first_mismatch({last: golden.spikes[last]}, {last: result.spikes}, labels=labels)
     if found is None and result.mem:
-        found = first_mismatch(mem, result.mem, labels=labels, quantity="membrane")
+        found = first_mismatch(golden.mem, result.mem, labels=labels, quantity="membrane")
+    if found is None and (golden.steps_used != result.steps_used).any():
+        at = int(np.argmax(golden.steps_used != result.steps_used))
+        output.err.print(
+            f"{options.engine} differs from golden: sample {at} ends after "
+            f"{result.steps_used[at]} steps, not {golden.steps_used[at]}",
+            style="red",
+            markup=False,
+        )
+        return 1
     if found is None:
         output.say(f"{options.engine} = golden on {len(x)} samples, every spike")
         return 0
@@ -160,6 +173,8 @@ def _float(
         result = run_reference(network, x, record=bool(options.record), progress=progress)
     values = {"engine": "float", "samples": len(x), "steps": x.shape[1]}
     last = qnet.layers[-1].name
+    if qnet.stop is not None:
+        output.say("float runs all steps: the early stop is the integers'")
     _finish(qnet, result.spikes[last], dict(result.mem or {}), y, {}, values, options, output)
     return 0
 
@@ -173,11 +188,12 @@ def _finish(
     values: dict[str, Any],
     options: argparse.Namespace,
     output: Output,
+    used: np.ndarray | None = None,
 ) -> None:
     """Accuracy, the file and the JSON: the same for every engine."""
     last = qnet.layers[-1]
     if y is not None:
-        answers = predicted_class(spikes, None if last.neuron.spiking else mem[last.name])
+        answers = predicted_class(spikes, None if last.neuron.spiking else mem[last.name], used)
         values["accuracy"] = float((answers == y).mean())
         output.say(f"accuracy {values['accuracy']:.2%} of {len(y)} samples")
     if last.neuron.spiking:

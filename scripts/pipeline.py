@@ -240,7 +240,7 @@ def compile_design(
     """
     qnet = prepared.qnet
     x = samples.x[:PREDICTION_SAMPLES]
-    golden = run_golden(qnet, x)
+    golden = run_golden(qnet, x, full=True)
     counts = encode(samples.input, x)
     spikes = [golden.spikes[layer.name] for layer in qnet.layers]
     sources = [counts.reshape(*counts.shape[:2], -1), *spikes[:-1]]
@@ -248,7 +248,7 @@ def compile_design(
     if qnet.input.payload_width:
         rates[0] = float((sources[0] != 0).mean())
     plan = make_plan(qnet, target_budget(target), lanes=lanes, rates=rates, storage=storage)
-    cycles = predict_cycles(plan.core, x, spikes, encoded=counts)
+    cycles = predict_cycles(plan.core, x, spikes, golden.steps_used, encoded=counts)
     shell = None
     if target.board is not None:
         shell = board_shell(target.name, plan.core, plan.hash, clock_hz=clock_hz, baud=baud)
@@ -275,6 +275,7 @@ def compile_design(
             x=x[:VECTOR_SAMPLES],
             spikes=golden.spikes[last][:VECTOR_SAMPLES],
             mem=None if mem is None else mem[:VECTOR_SAMPLES],
+            steps_used=golden.steps_used[:VECTOR_SAMPLES],
         ),
         predicted=predicted,
     )

@@ -106,13 +106,18 @@ class Fidelity:
         return [*out, text]
 
 
-def predicted_class(spikes: np.ndarray, mem: np.ndarray | None = None) -> np.ndarray:
+def predicted_class(
+    spikes: np.ndarray, mem: np.ndarray | None = None, steps_used: np.ndarray | None = None
+) -> np.ndarray:
     """The class of each sample, (samples,): the output with most spikes, the lowest of several.
 
     `spikes`: (samples, steps, n). With `mem` (an integrator's, same shape): the output with the
-    largest membrane after the last step.
+    largest membrane after the last step. `steps_used` (samples,): where an early stop ended it.
     """
-    return (spikes.sum(axis=1, dtype=np.int64) if mem is None else mem[:, -1]).argmax(axis=1)
+    if mem is None:
+        return spikes.sum(axis=1, dtype=np.int64).argmax(axis=1)
+    at = -1 if steps_used is None else steps_used - 1
+    return mem[np.arange(len(mem)), at].argmax(axis=1)
 
 
 def compare_to_reference(
@@ -126,6 +131,8 @@ def compare_to_reference(
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Fidelity:
     """Runs `x`, samples as `run_golden` takes them, through both networks; compares every output.
+
+    All steps run in both, whatever early stop there is.
 
     `y`: labels (samples,). `local`: also each layer alone, driven by the reference's spikes, which
     tells where a difference comes from. Works on chunks of samples that keep the traces within
@@ -145,7 +152,9 @@ def compare_to_reference(
     for start in range(0, n_samples, chunk):
         part = x[start : start + chunk]
         reference = run_reference(network, part, record=True)
-        golden = run_golden(qnet, part, encoded=True, record=[layer.name for layer in qnet.layers])
+        golden = run_golden(
+            qnet, part, encoded=True, full=True, record=[layer.name for layer in qnet.layers]
+        )
         assert reference.mem is not None
         source = part.reshape(*part.shape[:2], -1)
         for layer in qnet.layers:
@@ -194,7 +203,9 @@ def compare_to_reference(
 def _alone(qnet: QNetwork, layer: QLayer, source: np.ndarray) -> GoldenResult:
     """`layer` driven by given spike counts (samples, steps, n_in)."""
     most = max(1, int(source.max(initial=0)))
-    alone = replace(qnet, layers=(layer,), input_shape=(layer.synapse.n_in,), input_max=most)
+    alone = replace(
+        qnet, layers=(layer,), input_shape=(layer.synapse.n_in,), input_max=most, stop=None
+    )
     return run_golden(alone, source, encoded=True, record=[layer.name])
 
 

@@ -98,7 +98,7 @@ async def run(dut, pause):
         waited = 0
         item = unpack(STREAMS["o"], int(dut.o__payload.value))
         if item["token"]:
-            assert item["last"] == (step == spikes.shape[1] - 1), (
+            assert item["last"] == (step == VECTORS["steps"][sample] - 1), (
                 f"last: sample {sample}, step {step}"
             )
             sample, step = (sample + 1, 0) if item["last"] else (sample, step + 1)
@@ -110,8 +110,12 @@ async def run(dut, pause):
     clock.cancel()
     await Timer(20, "ns")
     for name, got, expected in (("spikes", got_spikes, spikes), ("mem", got_mem, mem)):
-        if expected is not None and (got != expected).any():
-            at = tuple(int(k) for k in np.argwhere(got != expected)[0])
+        if expected is None:
+            continue
+        # Steps behind a sample's end do not come out.
+        wrong = (got != expected) & (np.arange(got.shape[1]) < VECTORS["steps"][:, None])[..., None]
+        if wrong.any():
+            at = tuple(int(k) for k in np.argwhere(wrong)[0])
             raise AssertionError(
                 f"{name}: sample {at[0]}, step {at[1]}, neuron {at[2]}: "
                 f"{got[at]}, the golden model says {expected[at]}"
