@@ -229,6 +229,11 @@ def test_page_runs(page: str, tutorial: Path, monkeypatch: pytest.MonkeyPatch) -
     run_page(page)
 
 
+def test_input_coding_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_page("docs/input-coding.md")
+
+
 def test_config_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its example compiles; its refusals are what is said."""
     monkeypatch.chdir(tmp_path)
