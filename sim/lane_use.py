@@ -61,6 +61,7 @@ def count_lane_use(
         n_outputs=qnet.n_outputs,
         payload_width=0 if last.spiking else last.membrane_width,
         value_width=qnet.input.payload_width,
+        changes=qnet.input.coding == "delta",
     )
     folder = design.build / "simulate" / "lanes"
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import pytest
 
 from spikefab.hdl.params import (
     CoreParams,
+    InputParams,
     LayerParams,
     NeuronParams,
     ParamError,
@@ -162,6 +163,44 @@ def test_refused_cores() -> None:
         words = f"CoreParams.input_max = {most}: must be 1 to 32767"
         with pytest.raises(ParamError, match=f"^{re.escape(words)}$"):
             CoreParams(layers=(LAYER,), input_max=most)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"coding": "morse"}, "InputParams.coding = 'morse': must be one of spikes, static, rate, "
+         "latency, delta"),
+        ({"payload_width": 9}, "InputParams.payload_width = 9: must be 0 to 8 bits"),
+        ({"coding": "delta", "threshold": 1}, "InputParams.payload_width = 0: must be 1 to 8 bits"),
+        ({"coding": "rate", "payload_width": 3, "seed": 1}, "InputParams.steps = 0: must be 1 to "
+         "32768 with coding 'rate'"),
+        ({"steps": 3}, "InputParams.steps = 3: must be 0 with coding 'spikes'"),
+        ({"coding": "rate", "payload_width": 3, "steps": 3}, "InputParams.seed = 0: must be 1 to "
+         "4294967295 with coding 'rate'"),
+        ({"seed": 1}, "InputParams.seed = 1: must be 0 to 0 with coding 'spikes'"),
+        ({"coding": "delta", "payload_width": 3}, "InputParams.threshold = 0: must be 1 to 7 with "
+         "coding 'delta'"),
+        ({"coding": "delta", "payload_width": 3, "threshold": 8}, "InputParams.threshold = 8: must "
+         "be 1 to 7 with coding 'delta'"),
+        ({"off": True}, "InputParams.off = True: must be False with coding 'spikes'"),
+    ],
+)  # fmt: skip
+def test_refused_inputs(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ParamError, match=f"^{re.escape(words)}$"):
+        InputParams(**fields)
+
+
+def test_cores_whose_fabric_makes_spikes() -> None:
+    delta = InputParams(coding="delta", payload_width=3, threshold=1, off=True)
+    core = CoreParams(layers=(LAYER,), input=delta)
+    assert (core.n_inputs, core.layers[0].synapse.n_in) == (2, 4)
+    assert delta.sample_shape((4, 5)) == (2, 5)
+    assert (delta.spiking, delta.framed) == (True, False)
+    with pytest.raises(ParamError, match="input_max = 2: must be 1 with coding 'delta'"):
+        CoreParams(layers=(LAYER,), input=delta, input_max=2)
+    odd = replace(LAYER, synapse=replace(SYNAPSE, n_in=5))
+    with pytest.raises(ParamError, match=r"synapse\.n_in = 5: must be even"):
+        CoreParams(layers=(odd,), input=delta)
 
 
 def test_derived_sizes_of_a_core() -> None:

@@ -400,7 +400,7 @@ def test_bad_data(
         (["--device", "up5k", "--dt", "nan"], "dt = nan: must be a number of seconds > 0"),
         (["--device", "up5k", "--dialect", "tensorflow"], "'tensorflow' is not a preset"),
         (["--device", "up5k", "--dialect", "norse,reset=soft"], "reset"),
-        (["--device", "up5k", "--input", "rate"], "--input rate: not in this version"),
+        (["--device", "up5k", "--input", "morse"], "--input: invalid choice: 'morse'"),
         (["--device", "up5k", "--baud", "9600"], "--baud: a bare part has no UART"),
         (["--device", "up5k", "--clock", "inf"], "--clock inf: must be a number of MHz above 0"),
         (["--board", "icebreaker", "--baud", "0"], "--baud 0: must be 1 or more"),
