@@ -164,6 +164,7 @@ class _Pipeline:
     def __init__(self, params: CoreParams):
         self.layers = [_LayerClock(layer) for layer in params.layers]
         self.coder = coder_clock(params)
+        self.coder_ends = params.input.coding == "rate"
         self.latency = 0 if params.stop is None else EarlyStop.LATENCY
         self.offered = 0  # when the next input item is offered: it follows the one before
         self.used = 0  # steps after which the sample ends
@@ -175,7 +176,8 @@ class _Pipeline:
         layer0 = self.layers[0]
         if self.coder is not None:
             self.used, self.stopped = used, NEVER
-            return self.coder.sample(events, self._taker(chunks)), self.end
+            start = self.coder.sample(events, self._taker(chunks), lambda: self.stopped)
+            return start, self.end
         start = max(self.offered, layer0.engine_free)
         self.used, self.stopped = used, NEVER
         n_tokens = len(events)
@@ -217,7 +219,8 @@ class _Pipeline:
                 return offered
             if not token:
                 return layer0.event(offered)
-            cut = offered >= self.stopped
+            # Rate coding ends by itself, the others by a gate.
+            cut = not self.coder_ends and offered >= self.stopped
             at = layer0.token(offered)
             self._step(at, t, chunks)
             t += 1

@@ -45,7 +45,7 @@ def coded_samples(params: CoreParams, x: np.ndarray, encoded: np.ndarray) -> lis
     """The samples as the core's coder clock takes them: `Frame` or `Changes`."""
     n = params.n_inputs
     values = x.reshape(len(x), -1, n)
-    spikes = encoded.reshape(*encoded.shape[:2], -1, n).any(axis=2)
+    spikes = np.asarray(encoded.reshape(*encoded.shape[:2], -1, n).any(axis=2))
     sent = values != 0
     if _delta(params):
         sent[:, 1:] = values[:, 1:] != values[:, :-1]
@@ -113,8 +113,12 @@ class FrameClock:
         self.filled = 0  # when the next frame may come in, whatever is free
         self.walk = 0  # the first move of the next walk
 
-    def sample(self, frame: Frame, take: Take) -> int:
-        """Returns when the frame's first item is accepted."""
+    def sample(self, frame: Frame, take: Take, stopped: Callable[[], int]) -> int:
+        """Returns when the frame's first item is accepted.
+
+        `stopped` is the cycle from which the coder ends the frame with the step it is in; only rate
+        coding's does.
+        """
         moves, (n, spikes) = self.moves, frame
         start = max(self.filled, self.free[0])
         token = start + n
@@ -130,8 +134,11 @@ class FrameClock:
                 for _ in entries:
                     moves.put(move, take, False)
                     move += 1
+            cut = self.rate and moves.cycle(move) >= stopped()
             moves.put(move, take, True)
             move += 1
+            if cut:
+                break
         self.walk = move
         self.free = [self.free[1], moves.cycle(move - 1) + 1]
         moves.forget(move)
@@ -147,7 +154,7 @@ class DeltaClock:
         self.move = 0  # the first move that can take the next sample's item
         self.switched = 0  # the cycle in which the memories changed places
 
-    def sample(self, steps: Changes, take: Take) -> int:
+    def sample(self, steps: Changes, take: Take, stopped: Callable[[], int]) -> int:
         """Returns when the sample's first item is accepted."""
         moves = self.moves
         self.move = move = moves.first(self.move, self.switched + 1)

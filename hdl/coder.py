@@ -18,7 +18,8 @@ registers, one cycle."""
 def input_coder(params: CoreParams) -> RateCoder | LatencyCoder | DeltaCoder | None:
     """The coder of a core's input; None where the first layer takes it as it comes."""
     if params.input.coding == "rate":
-        return RateCoder(params.input, params.n_inputs, QUEUE)
+        stoppable = params.stop is not None
+        return RateCoder(params.input, params.n_inputs, QUEUE, stoppable=stoppable)
     if params.input.coding == "latency":
         return LatencyCoder(params.input, params.n_inputs, QUEUE)
     if params.input.coding == "delta":

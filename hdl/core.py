@@ -16,6 +16,7 @@ from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.load import LoadDecoder, LoadLayout, LoadPort, load_columns, load_words
 from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import CoreParams, LayerParams
+from spikefab.hdl.rate_coder import RateCoder
 from spikefab.hdl.replay import Replay
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 from spikefab.hdl.stop import EarlyStop, StepGate
@@ -144,10 +145,14 @@ class SpikingCore(wiring.Component):
             wiring.connect(m, here, coder.i)
             here = coder.o
         stop = None if self.params.stop is None else EarlyStop(self.params)
-        front: StepGate | Layer | None = None
-        if stop is not None and not self.params.layers[0].replay:
+        front: StepGate | Layer | RateCoder | None = None
+        draining = Signal()
+        if isinstance(coder, RateCoder):
+            front = coder
+        elif stop is not None and not self.params.layers[0].replay:
             m.submodules.gate = front = StepGate(here.payload.shape())
             wiring.connect(m, here, front.i)
+            m.d.comb += draining.eq(front.closed)
             here = front.o
         loaded: list[Layer] = []
         for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
@@ -171,7 +176,7 @@ class SpikingCore(wiring.Component):
             m.d.comb += [
                 front.stop.eq(stop.stop),
                 stop.ended.eq(front.ended),
-                self.decided.eq(stop.decided),
+                self.decided.eq(stop.decided | draining),
             ]
         wiring.connect(m, here, wiring.flipped(self.o))
         return m

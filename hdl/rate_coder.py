@@ -33,6 +33,10 @@ class RateCoder(wiring.Component):
         an event of value 0 is the same as none. What exceeds `n_inputs` events is dropped.
     o : out stream, EventLayout(n_inputs)
         `steps` steps a frame.
+    stop : in, only if `stoppable`
+        The frame that is walked is decided: the step that is walked is its last.
+    ended : out, only if `stoppable`
+        The walk of a frame ends.
     """
 
     LATENCY = 1 + RateDecision.LATENCY
@@ -40,13 +44,17 @@ class RateCoder(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    stop: Signal
+    ended: Signal
 
-    def __init__(self, params: InputParams, n_inputs: int, queue: int):
+    def __init__(self, params: InputParams, n_inputs: int, queue: int, *, stoppable: bool = False):
         self.params, self.n_inputs, self.queue = params, n_inputs, queue
+        self.stoppable = stoppable
         super().__init__(
             {
                 "i": In(event_stream(n_inputs, unsigned(params.payload_width))),
                 "o": Out(event_stream(n_inputs)),
+                **({"stop": In(1), "ended": Out(1)} if stoppable else {}),
             }
         )
 
@@ -95,7 +103,7 @@ class RateCoder(wiring.Component):
         m.d.comb += [
             issue.eq(full.bit_select(walked, 1)),
             token.eq(at == stops[walked]),
-            last.eq(step == steps - 1),
+            last.eq((step == steps - 1) | (self.stop if self.stoppable else 0)),
             read.addr.eq(at),
             read.en.eq(enable),
         ]
@@ -110,6 +118,9 @@ class RateCoder(wiring.Component):
                         at.eq(bases[~walked]),
                         step.eq(0),
                     ]
+
+        if self.stoppable:
+            m.d.comb += self.ended.eq(enable & issue & token & last)
 
         # Decide, and put what comes of it in the queue.
         slot = data.StructLayout({"valid": 1, "token": 1, "last": 1})

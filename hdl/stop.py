@@ -9,8 +9,10 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikefab.hdl.coder import QUEUE
 from spikefab.hdl.event import EventLayout, event_stream, membrane_payload
 from spikefab.hdl.params import CoreParams
+from spikefab.hdl.rate_coder import RateCoder
 from spikefab.hdl.stop_lead import MembraneLead, SpikeLead
 
 __all__ = ["EarlyStop", "StepGate"]
@@ -63,10 +65,12 @@ class EarlyStop(wiring.Component):
     def max_ahead(params: CoreParams) -> int:
         """No fewer than the samples of which the last token is between the front and here.
 
-        A layer holds a token in its engine, two in its queue, and one in each of at most three
-        registers of its serialiser; the first layer's replay one more; here is one.
+        A layer holds a token in its engine, two in its queue, and one in each of at most four
+        places of its serialiser; the replay one more; a coder one in each register and in its
+        queue; here is one.
         """
-        return 8 * len(params.layers) + 7
+        coder = RateCoder.LATENCY + QUEUE if params.input.coding == "rate" else 0
+        return 8 * len(params.layers) + 7 + coder
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -137,23 +141,32 @@ class StepGate(wiring.Component):
         The sample of which the last token has not left is decided.
     ended : out
         A sample's last token leaves.
+    closed : out
+        It has left, and the rest of the sample is still to come.
     """
 
     i: stream.Interface
     o: stream.Interface
     stop: Signal
     ended: Signal
+    closed: Signal
 
     def __init__(self, item: EventLayout):
         signature = event_stream(item.n_addresses, item.payload)
         super().__init__(
-            {"i": In(signature), "o": Out(signature), "stop": In(1), "ended": Out(1)},
+            {
+                "i": In(signature),
+                "o": Out(signature),
+                "stop": In(1),
+                "ended": Out(1),
+                "closed": Out(1),
+            },
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         i, o = self.i, self.o
-        closed = Signal()  # the last token has left, the sample's own has not come
+        closed = self.closed
         # What is offered stays: a stop that comes while a token waits acts on the next one.
         waiting, cut, ending = Signal(), Signal(), Signal()
         m.d.comb += [
