@@ -19,6 +19,7 @@ from spikefab.boards.target import find_target
 from spikefab.gen.shell import Shell
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
+from spikefab.hdl.load import load_words
 from spikefab.hdl.params import CoreParams
 
 __all__ = ["BoardTop", "PowerOnReset", "board_shell"]
@@ -123,10 +124,13 @@ class BoardTop(wiring.Component):
         beat = Signal(max(1, round(math.log2(self._plan.clock_hz))))
         m.d.sync += beat.eq(beat + 1)
         # Short samples are made long enough to see: some 20 ms, and dark in between.
-        glow = Signal(max(1, len(beat) - 6))
+        glow = Signal(2)
+        before = Signal()
+        tick = beat[max(0, len(beat) - 8)]  # changes its level every 4 ms
+        m.d.sync += before.eq(tick)
         with m.If(link.busy):
-            m.d.sync += glow.eq(-1)
-        with m.Elif(glow != 0):
+            m.d.sync += glow.eq(3)
+        with m.Elif((glow != 0) & before & ~tick):
             m.d.sync += glow.eq(glow - 1)
         lit = Cat(beat[-1], glow != 0, link.error)
         for index, pin in enumerate(board.leds[: self.n_leds]):
@@ -160,11 +164,8 @@ def board_shell(
     *,
     clock_hz: float | None = None,
     baud: int | None = None,
-    load_words: int = 0,
 ) -> Shell:
     """The top module and the constraints of a board for a core of these parameters.
-
-    `load_words`: 16-bit words that the core's memories take through its port `load`; 0: no port.
 
     `clock_hz` and `baud`: the board's defaults when None; `InputError` where the PLL or the
     UART's divisor cannot make them.
@@ -178,7 +179,7 @@ def board_shell(
         n_outputs=core_params.n_outputs,
         input_width=core_params.input.payload_width,
         output_width=core_params.output_width,
-        load_words=load_words,
+        load_words=load_words(core_params.layers),
         design_hash=design_hash,
         divisor=plan.divisor,
     )

@@ -4,18 +4,12 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
-__all__ = ["LoadLayout", "Loader", "load_stream"]
+from spikefab.hdl.load import LoadLayout
 
-
-class LoadLayout(data.StructLayout):
-    """A word for the core's memories; their addresses are one range from 0 on."""
-
-    def __init__(self, n_words: int):
-        super().__init__({"address": max(1, ceil_log2(n_words)), "data": 16})
+__all__ = ["Loader", "load_stream"]
 
 
 def load_stream(n_words: int) -> stream.Signature:

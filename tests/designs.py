@@ -16,13 +16,14 @@ from spikefab.gen.emit import TargetInfo, emit
 from spikefab.gen.estimate import Budget
 from spikefab.gen.plan import make_plan
 from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.storage import Choice
 from spikefab.hdl.params import NeuronParams, SynapseParams
 
 __all__ = ["make_design", "make_network", "make_samples"]
 
 BUDGETS = {
     "ecp5": Budget(lut=24_288, ff=24_288, ram=56, dsp=28, family="ecp5"),
-    "ice40": Budget(lut=5_280, ff=5_280, ram=30, dsp=8, family="ice40"),
+    "ice40": Budget(lut=5_280, ff=5_280, ram=30, dsp=8, spram=4, family="ice40"),
 }
 TARGETS = {
     "ecp5-25f": TargetInfo(kind="device", name="ecp5-25f", device="LFE5U-25F", family="ecp5"),
@@ -87,10 +88,14 @@ def make_samples(
 
 
 def make_design(
-    network: QNetwork, folder: Path, target: str, lanes: Sequence[int] | int | None = None
+    network: QNetwork,
+    folder: Path,
+    target: str,
+    lanes: Sequence[int] | int | None = None,
+    storage: Choice = "auto",
 ) -> Design:
     """Emits a design directory for one of `TARGETS`."""
     info = TARGETS[target]
-    plan = make_plan(network, BUDGETS[info.family], lanes=lanes)
+    plan = make_plan(network, BUDGETS[info.family], lanes=lanes, storage=storage)
     shell = board_shell(info.name, plan.core, plan.hash) if info.kind == "board" else None
     return emit(plan, folder, target=info, shell=shell)

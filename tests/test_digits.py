@@ -13,6 +13,7 @@ from spikefab.examples import digits
 from spikefab.gen.design import Design
 from spikefab.gen.load import load_network
 from spikefab.gen.options import QuantiseOptions
+from spikefab.hdl.params import InputParams
 from spikefab.host.driver import Board
 from spikefab.scripts.pipeline import Samples, compile_design, prepare
 from spikefab.sim.compare import first_mismatch
@@ -93,3 +94,27 @@ def test_all_images(design: Design, engine: Engine) -> None:
 @pytest.mark.slow
 def test_all_images_on_the_virtual_board(design: Design) -> None:
     check_board(design, "all")
+
+
+@pytest.mark.parametrize("coding", ["static", "graded"])
+@pytest.mark.parametrize("board", ["ulx3s-25f", "icebreaker"])
+def test_pixels_on_the_virtual_boards(root: Path, tmp_path: Path, board: str, coding: str) -> None:
+    """The link carries pixels instead of spikes: one frame a sample, or values in two steps."""
+    network = load_network(root / "examples" / "digits.nir", steps=digits.STEPS)
+    pixels = np.asarray(digits.load()[0])[:12]
+    x = np.rint(pixels * (7 / pixels.max())).astype(np.uint8).reshape(-1, *network.input_shape)
+    steps = {"static": 4, "graded": 0}[coding]
+    if coding == "graded":
+        x = np.stack([x, x // 2], axis=1)
+    params = InputParams(coding="static" if steps else "spikes", payload_width=3, steps=steps)
+    given = Samples(x=x, y=None, given=True, input=params)
+    prepared = prepare(network, QuantiseOptions(weight_bits=WEIGHT_BITS), given)
+    design, _ = compile_design(prepared, find_target(board), tmp_path / "d", given, lanes=4)
+    golden = run_golden(design.qnetwork(), x)
+    with VirtualBoard(design) as virtual, Board.open(virtual.port, design.path) as link:
+        result = link.run(x)
+    last = design.qnetwork().layers[-1].name
+    assert result.spikes is not None
+    assert result.spikes.any()
+    assert first_mismatch(golden.spikes, {last: result.spikes}) is None
+    assert result.n_events_in.tolist() == np.count_nonzero(x.reshape(len(x), -1), axis=1).tolist()

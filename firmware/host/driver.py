@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -116,6 +117,10 @@ class Board:
         try:
             line = serial.Serial(port, rate, timeout=0.02, write_timeout=timeout, exclusive=True)
         except (OSError, ValueError) as error:
+            # What `exclusive` finds is told as an error of the lock.
+            if "exclusively lock" in str(error) or getattr(error, "errno", None) == errno.EBUSY:
+                raise HostError(f"{port}: another program uses it; close that program, or wait "
+                                f"until it is done") from None  # fmt: skip
             raise HostError(
                 f"{port}: cannot be opened at {rate} baud ({error}); check the port's "
                 f"name, its permissions, and that nothing else uses it"
@@ -265,7 +270,8 @@ class Board:
                 at += LOAD_CHUNK
             session.receive(block=True)
             if self._on_load is not None:
-                self._on_load(session.n_taken // 2, len(self._image))
+                done = len(self._image) if session.loaded else session.n_taken // 2
+                self._on_load(done, len(self._image))
 
     def _identify(self, flags: int) -> Identity:
         identity = self._session.sync(flags)

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from spikefab.gen.design import Design
-from spikefab.hdl.params import CoreParams, LayerParams, NeuronParams, SynapseParams
+from spikefab.hdl.params import (
+    CoreParams,
+    InputParams,
+    LayerParams,
+    NeuronParams,
+    Storage,
+    SynapseParams,
+)
 
 CORE = """\
 module spikefab_core(input clk, input rst, input [7:0] i__payload, input i__valid,
@@ -95,12 +102,20 @@ def make_design(tmp_path: Path) -> Callable[..., Design]:
 
 @pytest.fixture(scope="session")
 def core_params() -> Callable[..., CoreParams]:
-    """Parameters of a one-layer core; with `membrane` its output is that wide."""
+    """Parameters of a one-layer core; with `membrane` its output is that wide, with `values` its
+    input's events carry so many bits."""
 
-    def make(n_inputs: int = 64, n_outputs: int = 10, membrane: int | None = None) -> CoreParams:
+    def make(
+        n_inputs: int = 64,
+        n_outputs: int = 10,
+        membrane: int | None = None,
+        values: int = 0,
+        storage: Storage = "block",
+    ) -> CoreParams:
         synapse = SynapseParams(
-            n_in=n_inputs, n_out=n_outputs, weight_width=4, acc_min=-512, acc_max=448
-        )
+            n_in=n_inputs, n_out=n_outputs, weight_width=4, acc_min=-512, acc_max=448,
+            payload_width=values,
+        )  # fmt: skip
         neuron = NeuronParams(
             n=n_outputs,
             fraction_bits=4,
@@ -108,7 +123,7 @@ def core_params() -> Callable[..., CoreParams]:
             spiking=membrane is None,
             reset="subtract" if membrane is None else "none",
         )
-        layer = LayerParams(name="out", synapse=synapse, neuron=neuron, lanes=1)
-        return CoreParams(layers=(layer,))
+        layer = LayerParams(name="out", synapse=synapse, neuron=neuron, lanes=1, storage=storage)
+        return CoreParams(layers=(layer,), input=InputParams(payload_width=values))
 
     return make

@@ -59,6 +59,22 @@ def test_a_membrane_output_widens_the_results(core_params: MakeParams) -> None:
     assert re.search(rf"wire \[{2 + 4 + 18 - 1}:0\] results__payload;", top)
 
 
+def test_input_values_widen_the_events(core_params: MakeParams) -> None:
+    top = module(board_shell("ulx3s-25f", core_params(values=5), HASH), "spikefab_top")
+    assert re.search(rf"wire \[{2 + 6 + 5 - 1}:0\] events__payload;", top)
+
+
+def test_memories_to_load_have_their_port(core_params: MakeParams) -> None:
+    made = board_shell("icebreaker", core_params(storage="spram"), HASH)
+    top = module(made, "spikefab_top")
+    # 64 inputs, 10 outputs on one lane: 640 words, ten bits of address.
+    assert re.search(rf"wire \[{10 + 16 - 1}:0\] load__payload;", top)
+    instance = re.search(r"spikefab_core core \((.*?)\);", top, re.S)
+    assert instance is not None
+    ports = set(re.findall(r"\.(load__\w+)\(", instance[1]))
+    assert ports == {"load__payload", "load__valid", "load__ready"}
+
+
 def test_shell_says_what_the_emitter_needs(shell: MakeShell) -> None:
     ulx3s, icebreaker = shell("ulx3s-85f"), shell("icebreaker")
     assert ulx3s.constraints_name == "constraints.lpf"

@@ -18,6 +18,7 @@ from designs import make_design, make_network, make_samples
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.host.driver import Board
+from spikefab.host.errors import HostError
 from spikefab.sim.golden import run_golden
 from spikefab.sim.virtual import VirtualBoard
 
@@ -131,6 +132,35 @@ def test_design_behind_the_host_driver(target: str, tmp_path: Path) -> None:
     assert np.array_equal(result.spikes, golden.spikes["population1"])
     assert result.n_retries == 0
     assert counters.crc_errors == 0
+
+
+def test_weights_loaded_over_the_link(tmp_path: Path) -> None:
+    """SPRAM holds nothing at first: the driver fills it, and finds it filled the next time."""
+    network = make_network([20, 40, 5])
+    design = make_design(network, tmp_path / "design", "icebreaker", 8, storage="spram")
+    x = make_samples(network, 4, 5)
+    golden = run_golden(network, x)
+    told: list[int] = []
+    with VirtualBoard(design) as virtual:
+        for _ in range(2):
+            with Board.open(
+                virtual.port, design.path, on_load=lambda done, of: told.append(done)
+            ) as board:
+                result = board.run(x)
+            assert result.spikes is not None
+            assert np.array_equal(result.spikes, golden.spikes["population1"])
+            assert told.count(design.manifest["load"]["words"]) == 1
+
+
+def test_one_driver_at_a_time(tmp_path: Path) -> None:
+    network = make_network([4, 3])
+    design = make_design(network, tmp_path / "design", "ulx3s-25f", 1)
+    with (
+        VirtualBoard(design) as virtual,
+        Board.open(virtual.port, design.path),
+        pytest.raises(HostError, match="another program uses it"),
+    ):
+        Board.open(virtual.port, design.path)
 
 
 def test_no_amaranth(loop: Design) -> None:
