@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spikefab.gen.bounds import accumulator_range, membrane_bound, signed_width
 from spikefab.gen.qnetwork import QLayer, QNetwork
-from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, SynapseParams
+from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, StopParams, SynapseParams
 
 __all__ = ["PRESETS", "DrawnNetwork", "networks", "neuron_params"]
 
@@ -59,12 +59,14 @@ def networks(
     max_neurons: int = 64,
     max_samples: int = 3,
     max_steps: int = 8,
+    stops: bool = False,
 ) -> DrawnNetwork:
     """Networks of 1 to `max_layers` layers over every field of the contract, lanes, and samples.
 
     What a layer does is drawn field by field, so that a failure shrinks; its many numbers come
     from a generator whose seed is drawn. Half of the draws repeat a dialect's preset, the others
-    change some of its fields.
+    change some of its fields. `stops`: every third network with two outputs or more ends samples
+    early.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_layers = draw(st.integers(1, max_layers), label="layers")
@@ -96,9 +98,25 @@ def networks(
         input=coding,
         steps=n_steps if bounded else None,
     )
+    if stops and qnet.n_outputs > 1 and draw(st.integers(0, 2), label="early stop") == 2:
+        qnet = replace(qnet, stop=draw(_stop(qnet, n_steps)))
     most = coding.max_value if coding.payload_width else input_max
     x = _samples(draw, rng, n_samples, n_steps, qnet.n_inputs, most)
     return DrawnNetwork(qnet, lanes, x[:, 0] if coding.framed else x)
+
+
+@st.composite
+def _stop(draw: st.DrawFn, qnet: QNetwork, steps: int) -> StopParams:
+    """Margins that random outputs reach now and then."""
+    neuron = qnet.layers[-1].neuron
+    top = steps * neuron.max_count
+    likely = [1, 2, 3]
+    if not neuron.spiking:
+        top = (1 << neuron.membrane_width) - 1
+        likely = [1, 1 + (top >> 6), 1 + (top >> 4)]
+    margin = st.sampled_from([min(top, m) for m in likely]) | st.just(0)
+    margins = draw(st.lists(margin, min_size=1, max_size=steps + 1).filter(any), label="margins")
+    return StopParams(margins=tuple(margins))
 
 
 @st.composite

@@ -52,7 +52,9 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
         assert result.mem is not None
         found = first_mismatch(golden.mem, result.mem, labels=labels, quantity="membrane")
         assert found is None
-    spikes = [golden.spikes[name] for name in names]
+    np.testing.assert_array_equal(result.steps_used, golden.steps_used)
+    whole = golden if qnet.stop is None else run_golden(qnet, x, full=True)
+    spikes = [whole.spikes[name] for name in names]
     entries = design.manifest["layers"]
     plan = make_plan(
         qnet,
@@ -60,7 +62,9 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
         lanes=[entry["lanes"] for entry in entries],
         storage=[entry["storage"] for entry in entries],
     )
-    predicted = predict_cycles(plan.core, x, spikes, encoded=encode(qnet.input, x))
+    predicted = predict_cycles(
+        plan.core, x, spikes, golden.steps_used, encoded=encode(qnet.input, x)
+    )
     np.testing.assert_array_equal(result.cycles, predicted.cycles)
     np.testing.assert_array_equal(result.interval, predicted.interval)
 
@@ -79,7 +83,7 @@ COMMON = {
 @seed(20)
 @settings(max_examples=20, **COMMON)
 @given(
-    drawn=networks(max_layers=4, max_neurons=64, max_samples=2, max_steps=5),
+    drawn=networks(max_layers=4, max_neurons=64, max_samples=2, max_steps=5, stops=True),
     storage=st.lists(STORAGE, min_size=4, max_size=4),
 )
 def test_drawn_networks(
@@ -94,7 +98,7 @@ def test_drawn_networks(
 @seed(200)
 @settings(max_examples=200, **COMMON)
 @given(
-    drawn=networks(max_layers=4, max_neurons=64, max_samples=3, max_steps=6),
+    drawn=networks(max_layers=4, max_neurons=64, max_samples=3, max_steps=6, stops=True),
     storage=st.lists(STORAGE, min_size=4, max_size=4),
 )
 def test_many_drawn_networks(
