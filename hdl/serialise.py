@@ -227,7 +227,7 @@ class SpikeSerialiser(wiring.Component):
         take = lowest(waiting)
         rest = Signal(CHUNK * bits)
         token, done, step = Signal(), Signal(), Signal()
-        index = chosen(take, [Const(k, 3) for k in range(CHUNK)])
+        index = chosen(take, [Const(k, range(CHUNK)) for k in range(CHUNK)])
         address = held.base + index
         if self.params.lanes % CHUNK == 0:
             # A chunk begins at a multiple of its size.
