@@ -152,7 +152,8 @@ class DeltaClock:
         self.n = n
         self.moves = _Moves(DeltaCoder.LATENCY)
         self.move = 0  # the first move that can take the next sample's item
-        self.switched = 0  # the cycle in which the memories changed places
+        # The cycle in which the memories changed places. After reset both are clear.
+        self.switched = -n - 1
 
     def sample(self, steps: Changes, take: Take, stopped: Callable[[], int]) -> int:
         """Returns when the sample's first item is accepted."""

@@ -60,10 +60,11 @@ class DeltaCoder(wiring.Component):
         read, write = memory.read_port(), memory.write_port()
         bases = Array([0, n])
         bank = Signal()
-        held = Signal(init=1)  # a sample may not begin before the other memory is clear
+        held = Signal()  # the sample has ended before the other memory is clear
+        fresh = Signal(init=1)  # after reset neither is
         enable, accept, ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(enable & ~held),
+            self.i.ready.eq(enable & ~held & ~fresh),
             accept.eq(self.i.valid & self.i.ready),
             ends.eq(accept & item.token & item.last),
         ]
@@ -84,7 +85,7 @@ class DeltaCoder(wiring.Component):
             m.d.sync += [written.eq(here), value.eq(item.payload)]
 
         # Clear the memory of the sample before, in cycles that leave the port free.
-        clearing = Signal(init=1)  # after reset both
+        clearing = Signal(init=1)
         clear = Signal(range(2 * n))
         left = Signal(range(2 * n), init=2 * n - 1)
         switch = Signal()
@@ -96,6 +97,8 @@ class DeltaCoder(wiring.Component):
         ]
         with m.If(clearing & ~put):
             m.d.sync += [clear.eq(clear + 1), left.eq(left - 1), clearing.eq(left != 0)]
+        with m.If(~clearing):
+            m.d.sync += fresh.eq(0)
         with m.If(ends):
             m.d.sync += held.eq(1)
         with m.If(switch):
