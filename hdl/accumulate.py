@@ -151,7 +151,7 @@ class AccumulateEngine(wiring.Component):
             now = Value.cast(ahead[-1])
         slots: Any = ahead
         terms = self._products(m, weights, accept) if p.synapse.payload_width else weights
-        valid, is_token = slots[-1].valid, slots[-1].token
+        valid = slots[-1].valid
 
         # Accumulate, or hand over and clear.
         total = p.lanes * p.synapse.acc_width
@@ -168,11 +168,14 @@ class AccumulateEngine(wiring.Component):
             total_lane = Signal(signed(p.synapse.acc_width), name=f"sum{lane}")
             m.d.comb += total_lane.eq(olds[lane] + terms[lane])
             new.append(total_lane)
+        # A register of its own: it leads to the enables of every membrane.
+        handing = Signal()
+        m.d.sync += handing.eq(slots[-2].valid & slots[-2].token)
         m.d.comb += [
             store.push.eq(valid),
-            store.clear.eq(is_token),
+            store.clear.eq(slots[-2].valid & slots[-2].token),
             store.data.eq(Cat(*new)),
-            self.o.valid.eq(valid & is_token),
+            self.o.valid.eq(handing),
             self.o.payload.end.eq(slots[-1].end),
             self.o.payload.last.eq(slots[-1].last),
             self.o.payload.sums.eq(olds),

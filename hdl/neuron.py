@@ -117,11 +117,14 @@ class NeuronArray(wiring.Component):
             self.o.payload.last.eq(control.last(timing.output)),
         ]
         # The sample ends: the next one starts from the initial membranes.
-        last = control.last(timing.store)
         if store.uniform:
-            m.d.comb += [store.clear.eq(last), store.data.eq(monitor[0])]
+            m.d.comb += [
+                store.clear.eq(control.last(timing.store - 1)),
+                store.data.eq(monitor[0]),
+            ]
         else:
             first_membranes = constants.word("v_init", timing.store, width)
+            last = control.last(timing.store)
             m.d.comb += store.data.eq(Mux(last, first_membranes, monitor[0]))
         real = p.neuron.n - (p.groups - 1) * p.lanes
         for lane, out in enumerate(outputs):

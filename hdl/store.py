@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -34,18 +34,18 @@ class RotatingStore(wiring.Component):
     push, data : in
         Puts back the word that was popped longest ago.
     clear : in
-        With `push`: puts back the initial word instead of `data`. Only where all words start alike
-        (`uniform`).
+        A push comes in the next cycle, and puts back the initial word instead of `data`. Only where
+        all words start alike (`uniform`). A cycle early, because it reaches every register.
 
     The user keeps to the rotation: every pop is followed by one push, in order, in the same
     cycle or later. Where a word is popped again `depth` pops later:
 
     * ring: all pushes of the turn before have happened, or happen in the same cycles as the pops
       that follow (`ring`: pop and push always in one cycle, or in bursts of `depth`);
-    * memory: its push was at least `MEMORY_SETTLE` cycles earlier, and no pop comes in the first
-      cycle after reset.
+    * memory: its push was at least `MEMORY_SETTLE` cycles earlier.
 
-    The domain's reset restores a ring to `init`; a memory holds `init` after configuration only.
+    No pop and no push comes in the first cycle after reset. Reset restores a ring to `init`; a
+    memory holds `init` after configuration only.
     """
 
     MEMORY_SETTLE = 2
@@ -90,12 +90,15 @@ class RotatingStore(wiring.Component):
             Signal(self.width, init=v, name=f"slot{k}", reset_less=k == self.depth - 1)
             for k, v in enumerate(self.init)
         ]
+        # Reset comes through the same register: no logic, and one net, between it and them.
+        clear = Signal(init=1)
+        m.d.sync += clear.eq(self.clear)
         m.d.comb += self.head.eq(slots[0])
         turn = self.pop | self.push
         with m.If(turn):
             for slot, behind in pairwise(slots):
                 m.d.sync += slot.eq(behind)
-        with m.If(ResetSignal(allow_reset_less=True) | (self.push & self.clear)):
+        with m.If(clear):
             m.d.sync += slots[-1].eq(self.init[-1])
         with m.Elif(turn):
             m.d.sync += slots[-1].eq(self.data)
@@ -103,6 +106,8 @@ class RotatingStore(wiring.Component):
     def _memory(self, m: Module) -> None:
         memory: Any = Memory(shape=self.width, depth=self.depth, init=self.init)
         m.submodules.memory = memory
+        clear = Signal()
+        m.d.sync += clear.eq(self.clear)
         read, write = memory.read_port(), memory.write_port()
         r = Signal(range(self.depth))
         r_next = Signal.like(r)
@@ -110,7 +115,7 @@ class RotatingStore(wiring.Component):
             r_next.eq(Mux(self.pop, Mux(r == self.depth - 1, 0, r + 1), r)),
             read.addr.eq(r_next),
             self.head.eq(read.data),
-            write.data.eq(Mux(self.clear, self.init[0], self.data)),
+            write.data.eq(Mux(clear, self.init[0], self.data)),
             write.en.eq(self.push),
         ]
         m.d.sync += r.eq(r_next)

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.hdl import ClockDomain, Module, ResetSignal, Signal
+from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from spikefab.gen.verilog import to_verilog
@@ -21,7 +21,7 @@ Schedule = list[tuple[bool, bool]]
 def turns(depth: int, rng: random.Random, n_turns: int) -> Schedule:
     """A ring's schedule: in a turn either every word goes back in its own cycle, with pauses
     anywhere, or all are popped in a row and go back in a row, some cycles later."""
-    cycles: Schedule = []
+    cycles: Schedule = [(False, False)]
     for _ in range(n_turns):
         if rng.random() < 0.4:
             for _ in range(depth):
@@ -119,19 +119,52 @@ def test_reset_restores_a_ring() -> None:
         ctx.set(rst, 1)
         await ctx.tick()
         ctx.set(rst, 0)
+        ctx.set(dut.pop, 0)
+        ctx.set(dut.push, 0)
+        await ctx.tick()
+        ctx.set(dut.pop, 1)
         for _ in range(3):
             seen.append(ctx.get(dut.head))
             await ctx.tick()
 
-    m = Module()
-    m.domains.sync = ClockDomain()
-    m.submodules.dut = dut
-    m.d.comb += ResetSignal().eq(rst)
-    sim = Simulator(m)
+    sim = Simulator(ResetInserter(rst)(dut))
     sim.add_clock(1e-6)
     sim.add_testbench(drive)
     sim.run()
     assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 5, 9])
+def test_clear_puts_the_initial_word_back(depth: int) -> None:
+    """Every third word; what it is pushed with does not matter."""
+    dut = RotatingStore(WIDTH, [77] * depth)
+    expected = [77] * depth
+    seen, meant = [], []
+
+    async def drive(ctx: Any) -> None:
+        await ctx.tick()
+        for turn in range(5):
+            for k in range(depth):
+                number = turn * depth + k
+                ctx.set(dut.clear, number % 3 == 0)
+                await ctx.tick()
+                seen.append(ctx.get(dut.head))
+                meant.append(expected[k])
+                expected[k] = 77 if number % 3 == 0 else 100 + number
+                ctx.set(dut.clear, 0)
+                ctx.set(dut.pop, 1)
+                ctx.set(dut.push, 1)
+                ctx.set(dut.data, 100 + number)
+                await ctx.tick()
+                ctx.set(dut.pop, 0)
+                ctx.set(dut.push, 0)
+            await ctx.tick().repeat(RotatingStore.MEMORY_SETTLE)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(drive)
+    sim.run()
+    assert seen == meant
 
 
 @pytest.mark.parametrize("depth", [1, 3, 9])
