@@ -120,7 +120,9 @@ def run(
     pause_in: float = 0.0,
     pause_out: float = 0.0,
     seed: int = 0,
+    hold: int | None = None,
 ) -> Ran:
+    """`hold`: items that leave before the output stalls until all of the input has come in."""
     rng = random.Random(seed)
     dut = Loop(p, stages)
     items, ran, cycle = items_of(samples), Ran(), 0
@@ -165,7 +167,8 @@ def run(
     async def sink(ctx: Any) -> None:
         quiet = 0
         while sum(item[1] for item in ran.out) < len(samples) or quiet < 100:
-            ctx.set(dut.stop.o.ready, rng.random() >= pause_out)
+            held = len(ran.out) == hold and len(ran.times_in) < len(items)
+            ctx.set(dut.stop.o.ready, not held and rng.random() >= pause_out)
             await ctx.tick()
             quiet = quiet + 1 if len(ran.times_in) == len(items) else 0
             assert cycle < 1000 + 40 * len(items), f"hung after {len(ran.out)} items"
@@ -252,6 +255,12 @@ def test_a_decided_sample_stops_coming() -> None:
     assert [item[1] for item in tokens] == [0] * (len(tokens) - 2) + [1, 1]
     # An item a cycle, dropped or not.
     assert ran.times_in == list(range(ran.times_in[0], ran.times_in[0] + len(items_of(samples))))
+
+
+def test_what_is_swallowed_does_not_wait_for_the_consumer() -> None:
+    sample: Sample = [[(1, 0)], *([[(0, 0), (1, 0)]] * 30)]
+    p = params(2, (1,))
+    assert run(p, [sample], [1], hold=1).out == [(0, 0, 1, 0), (1, 1, 0, 0)]
 
 
 @pytest.mark.parametrize("width", [0, 12])
