@@ -13,7 +13,14 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.hdl.params import InputParams
 
-__all__ = ["check_counts", "check_samples", "load_samples", "max_sample", "samples_for"]
+__all__ = [
+    "check_counts",
+    "check_labels",
+    "check_samples",
+    "load_samples",
+    "max_sample",
+    "samples_for",
+]
 
 
 def load_samples(
@@ -60,10 +67,24 @@ def load_samples(
 
 
 def samples_for(qnet: QNetwork, path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """`load_samples` for a network in integers: `x` as its input's coding takes it, and `y`."""
+    """`load_samples` for a network in integers: `x` as its input's coding takes it, and `y`, which
+    must be numbers of its outputs."""
     framed = qnet.input.framed
     steps = None if framed else qnet.steps
-    return load_samples(path, qnet.sample_shape, _limit(qnet), steps, framed=framed)
+    x, y = load_samples(path, qnet.sample_shape, _limit(qnet), steps, framed=framed)
+    if y is not None:
+        check_labels(y, qnet.n_outputs, str(path))
+    return x, y
+
+
+def check_labels(y: np.ndarray, n_outputs: int, where: str = "y") -> None:
+    """Raises `InputError` where a label is no output's number."""
+    wrong = y[(y < 0) | (y >= n_outputs)]
+    if len(wrong):
+        raise InputError(
+            f"{where}: y holds the label {wrong[0]}; the network has {n_outputs} outputs, labels "
+            f"are 0 to {n_outputs - 1}: number the classes so, or give the data of this network"
+        )
 
 
 def check_samples(qnet: QNetwork, x: np.ndarray) -> np.ndarray:

@@ -52,13 +52,6 @@ def run(options: argparse.Namespace, output: Output) -> int:
         if options.count < 1:
             raise InputError(f"--count {options.count}: must be 1 or more")
         x, y = x[: options.count], None if y is None else y[: options.count]
-    if y is not None and not 0 <= int(y.min()) <= int(y.max()) < qnet.n_outputs:
-        wrong = int(y.max()) if int(y.min()) >= 0 else int(y.min())
-        raise InputError(
-            f"{options.data}: y holds the label {wrong}; the network has {qnet.n_outputs} outputs, "
-            f"labels are 0 to {qnet.n_outputs - 1}: number the classes so, or give the data of "
-            "this network"
-        )
     result = stream(design, x, options.port, output, timeout=options.timeout)
     values: dict[str, Any] = {
         "port": options.port,

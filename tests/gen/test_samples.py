@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.samples import check_counts, load_samples
+from spikefab.gen.samples import check_counts, check_labels, load_samples
 
 
 def save(folder: Path, **arrays: Any) -> Path:
@@ -103,3 +103,12 @@ def test_refused_files(tmp_path: Path) -> None:
             load_samples(tmp_path / f"{name}.npz", (4,), 1)
     with pytest.raises(InputError, match=r"bare\.npy: no array 'x' \(found one bare array\)"):
         load_samples(tmp_path / "bare.npy", (4,), 1)
+
+
+@pytest.mark.parametrize(("labels", "wrong"), [([0, 3], "3"), ([-1, 0], "-1")])
+def test_labels_beyond_the_outputs_are_refused(labels: list[int], wrong: str) -> None:
+    check_labels(np.array([0, 2]), 3)
+    with pytest.raises(
+        InputError, match=rf"f\.npz: y holds the label {wrong}; the network has 3 out"
+    ):
+        check_labels(np.array(labels), 3, "f.npz")
