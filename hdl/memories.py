@@ -109,7 +109,7 @@ class LogicMemory(wiring.Component):
             init=self.words,
             attrs={"ram_style": "logic"},
         )
-        m.submodules.table = memory
+        m.submodules.constants = memory
         port = memory.read_port()
         # The address is narrower than a word: what waits is the address.
         m.d.sync += port.addr.eq(self.address)

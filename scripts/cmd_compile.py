@@ -96,8 +96,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     for layer, reason, where in reasons:
         output.say(
             f"  {layer.name}: {_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an "
-            f"event ({reason}); weights in {where}"
+            f"event ({reason})"
         )
+        output.say(f"    weights in {where}")
     predicted = design.manifest["predicted"]
     output.say(
         f"predicted on {predicted['basis']}: {predicted['cycles_per_inference']:,.0f} cycles an "

@@ -200,15 +200,15 @@ def test_a_wrong_weight_in_the_verilog_is_named(spikefab: Any, device: Path, dat
     """One weight of the hidden layer: its neuron and first step, though only outputs are seen."""
     design = Design.load(device)
     verilog = design.verilog.read_text()
-    layers = re.findall(r"reg \[9:0\] weights|reg \[\d+:0\] weights \[\d+:0\];\n  initial begin\n"
-                        r"    weights\[0\] = (\d+)'h([0-9a-f]+);", verilog)  # fmt: skip
-    width, word = layers[0]
+    layers = re.findall(r"reg \[\d+:0\] (constants|block_0_0) \[\d+:0\];\n  initial begin\n"
+                        r"    \1\[0\] = (\d+)'h([0-9a-f]+);", verilog)  # fmt: skip
+    memory, width, word = layers[0]
     # The lowest lane's weight of source 0 to group 0: neuron 0 of the hidden layer.
     other = int(word, 16) ^ 0b100000
     digits = len(word)
-    before = f"    weights[0] = {width}'h{word};"
+    before = f"    {memory}[0] = {width}'h{word};"
     design.verilog.write_text(
-        verilog.replace(before, f"    weights[0] = {width}'h{other:0{digits}x};", 1)
+        verilog.replace(before, f"    {memory}[0] = {width}'h{other:0{digits}x};", 1)
     )
     with np.load(data) as arrays:
         x = arrays["x"].reshape(5, 8, 6).copy()
