@@ -31,6 +31,7 @@ from spikefab.scripts.reportdata import (
 from spikefab.sim.fidelity import predicted_class
 from spikefab.sim.golden import GoldenResult, run_golden
 from spikefab.sim.reference import ReferenceResult, run_reference
+from spikefab.sim.stop import scores
 
 __all__ = ["SWEEP", "make_report"]
 
@@ -67,11 +68,11 @@ def make_report(
     network = load_saved_network(design.path / "reference.npz")
     x, y = samples.counts, samples.y
     # Membranes of one sample only: traces of a whole test set would fill the memory.
-    reference, golden = run_reference(network, x), run_golden(qnet, x, encoded=True)
+    reference, golden = run_reference(network, x), run_golden(qnet, x, encoded=True, full=True)
     shown = _liveliest(golden.spikes[qnet.layers[0].name])
     one_reference = run_reference(network, x[shown : shown + 1], record=True)
     one_golden = run_golden(
-        qnet, x[shown : shown + 1], encoded=True, record=[p.name for p in qnet.layers]
+        qnet, x[shown : shown + 1], encoded=True, full=True, record=[p.name for p in qnet.layers]
     )
     report_file = design.path / "report.json"
     placed = json.loads(report_file.read_text(encoding="utf-8")) if report_file.is_file() else {}
@@ -109,6 +110,7 @@ def make_report(
         differences=[_difference(layer.name, reference, golden) for layer in qnet.layers],
         notes=[
             *network.notes,
+            *_stop_note(qnet, golden),
             *(
                 []
                 if calibration
@@ -130,6 +132,21 @@ def _classes(
     return predicted_class(
         spikes[last.name], None if last.neuron.spiking else (mem or {})[last.name]
     )
+
+
+def _stop_note(qnet: QNetwork, golden: GoldenResult) -> list[str]:
+    """What an early stop does, and that the other figures are of all steps."""
+    if qnet.stop is None:
+        return []
+    last, used = qnet.layers[-1], golden.steps_used
+    score = scores(golden.spikes[last.name], golden.mem.get(last.name))
+    samples = np.arange(len(used))
+    same = (score[samples, used - 1].argmax(axis=1) == score[:, -1].argmax(axis=1)).mean()
+    return [
+        f"With its early stop a sample takes {used.mean():.2f} of {score.shape[1]} steps; "
+        f"{same:.2%} end in the class of all steps. Spikes, differences and accuracy on this page "
+        "are of all steps, cycles are with the stop."
+    ]
 
 
 def _liveliest(spikes: np.ndarray) -> int:
@@ -240,7 +257,7 @@ def _sweep(
     for bits in SWEEP:
         if bits == chosen:
             # The design as it is, whatever it was calibrated on.
-            mine = run_golden(qnet, samples.counts, encoded=True)
+            mine = run_golden(qnet, samples.counts, encoded=True, full=True)
             answers = _classes(qnet, mine.spikes, mine.mem)
             accuracy.append(float((answers == samples.y).mean()))
             continue

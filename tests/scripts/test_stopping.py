@@ -70,6 +70,9 @@ def test_engines_agree(spikefab: Any, net: Path, many: Path, tmp_path: Path) -> 
     assert rtl["cycles"].mean() < Design.load(plain).manifest["predicted"]["cycles_per_inference"]
     ran = spikefab("simulate", out, "--data", many, "--engine", "float")
     assert "float runs all steps" in ran.out
+    assert spikefab("report", out, "--data", many).status == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"With its early stop a sample takes {used.mean():.2f} of 8 steps" in page
 
 
 @pytest.mark.parametrize(
