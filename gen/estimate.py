@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikefab.hdl.memory_layout import SHAPES, SPRAM_DEPTH, plan_blocks
-from spikefab.hdl.params import Family, LayerParams
+from spikefab.hdl.params import CoreParams, Family, LayerParams
 from spikefab.hdl.serialise import CHUNK, queue_depth
 from spikefab.hdl.shiftadd import signed_digits
 from spikefab.hdl.store import RotatingStore
 
-__all__ = ["Budget", "Resources", "estimate_layer", "weight_memory"]
+__all__ = ["Budget", "Resources", "estimate_layer", "estimate_stop", "weight_memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,4 +134,22 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
         ram=ram + weights.ram,
         spram=weights.spram,
         dsp=0 if len(set(p.leak_num)) == 1 or groups == 1 else lanes,
+    )
+
+
+def estimate_stop(core: CoreParams, family: str) -> Resources:
+    """The same of a core's early stop; nothing where it has none."""
+    if core.stop is None:
+        return Resources()
+    width, n, ecp5 = core.score_width, core.n_outputs, family == "ecp5"
+    if core.output_width:
+        # Two comparisons, a difference, and the margin's comparison.
+        return Resources(lut=55 + (20 * width // 3 if ecp5 else 6 * width), ff=25 + 5 * width)
+    # Of each output a bit that is looked up; counts in a memory.
+    counts = n * width
+    ram = int(n > 64) if ecp5 else int(counts > 64)
+    return Resources(
+        lut=60 + (14 if ecp5 else 10) * width + 9 * n // 4,
+        ff=30 + 4 * width + n + (0 if ram or ecp5 else counts),
+        ram=ram,
     )

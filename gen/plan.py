@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.estimate import Budget, Resources, estimate_layer
+from spikefab.gen.estimate import Budget, Resources, estimate_layer, estimate_stop
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice, WeightStorage
 from spikefab.hdl.core import REVISION
@@ -92,23 +92,29 @@ def make_plan(
     if lanes is not None and min(lanes) < 1:
         raise InputError(f"--lanes: {min(lanes)}; a layer needs at least 1")
     store = WeightStorage.of(qnet, budget, storage)
+    narrow = [_layer(qnet, k, 1) for k in range(n_layers)]
+    fixed = estimate_stop(_core(qnet, narrow), budget.family)
     if lanes is None:
-        layers, reasons = _choose(qnet, budget, rates, store)
+        layers, reasons = _choose(qnet, budget, rates, store, fixed)
     else:
         layers = [_layer(qnet, k, min(n, qnet.layers[k].neuron.n)) for k, n in enumerate(lanes)]
         layers = store.place(layers)
         reasons = [f"{n} asked for" for n in lanes]
-    total = sum((estimate_layer(layer, budget.family) for layer in layers), Resources())
+    total = sum((estimate_layer(layer, budget.family) for layer in layers), fixed)
     return Plan(
         qnet=qnet,
-        core=CoreParams(
-            layers=tuple(layers), input_max=qnet.input_max, input=qnet.input, stop=qnet.stop
-        ),
+        core=_core(qnet, layers),
         budget=budget,
         resources=total,
         rates=rates,
         reasons=tuple(reasons),
         storage_reasons=store.reasons(layers),
+    )
+
+
+def _core(qnet: QNetwork, layers: Sequence[LayerParams]) -> CoreParams:
+    return CoreParams(
+        layers=tuple(layers), input_max=qnet.input_max, input=qnet.input, stop=qnet.stop
     )
 
 
@@ -128,9 +134,13 @@ def _layer(qnet: QNetwork, k: int, lanes: int) -> LayerParams:
 
 
 def _choose(
-    qnet: QNetwork, budget: Budget, rates: Sequence[float], store: WeightStorage
+    qnet: QNetwork,
+    budget: Budget,
+    rates: Sequence[float],
+    store: WeightStorage,
+    fixed: Resources,
 ) -> tuple[list[LayerParams], list[str]]:
-    """Widens the slowest layer, again and again, while the device has room."""
+    """Widens the slowest layer, again and again, while the device has room beside `fixed`."""
     layers = store.place([_layer(qnet, k, 1) for k in range(len(qnet.layers))])
     reasons = ["fast enough beside the slowest layer"] * len(layers)
 
@@ -148,7 +158,7 @@ def _choose(
             reasons[slowest] = f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes"
             return layers, reasons
         placed = store.place([*layers[:slowest], wider, *layers[slowest + 1 :]])
-        total = sum((estimate_layer(layer, budget.family) for layer in placed), Resources())
+        total = sum((estimate_layer(layer, budget.family) for layer in placed), fixed)
         fill = FILL[budget.family]
         limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
         tight = limit.exceeded(total)

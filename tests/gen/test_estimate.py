@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from designs import make_network
 
-from spikefab.gen.estimate import Budget, Resources, blocks, estimate_layer
+from spikefab.gen.estimate import Budget, Resources, blocks, estimate_layer, estimate_stop
 from spikefab.gen.plan import make_plan
-from spikefab.hdl.params import LayerParams
+from spikefab.hdl.params import CoreParams, InputParams, LayerParams, StopParams
 
 BIG = Budget(lut=10**6, ff=10**6, ram=10**4, dsp=100, family="ecp5")
 
@@ -118,3 +118,39 @@ def test_budgets() -> None:
     assert Resources(lut=1, ff=2, ram=3, dsp=4) + Resources(lut=10, ff=20, ram=30, dsp=40) == (
         Resources(lut=11, ff=22, ram=33, dsp=44)
     )
+
+
+@pytest.mark.parametrize(
+    ("family", "n", "integrator", "steps", "lut", "ff", "ram"),
+    [
+        # As synthesised; on ECP5 a carry cell is two tables.
+        ("ecp5", 10, False, 0, 296, 101, 0),
+        ("ecp5", 10, False, 8, 128, 53, 0),
+        ("ecp5", 100, False, 0, 527, 224, 1),
+        ("ecp5", 10, True, 0, 154, 102, 0),
+        ("ice40", 10, False, 0, 226, 123, 1),
+        ("ice40", 10, False, 8, 130, 93, 0),
+        ("ice40", 100, False, 0, 406, 224, 1),
+        ("ice40", 10, True, 0, 133, 102, 0),
+    ],
+)
+def test_early_stop(
+    family: str, n: int, integrator: bool, steps: int, lut: int, ff: int, ram: int
+) -> None:
+    out = layer([2, n], 1, **({"spiking": False, "reset": "none"} if integrator else {}))
+    fields: dict[str, Any] = {}
+    if steps:
+        fields["input"] = InputParams(coding="latency", payload_width=2, steps=steps)
+    core = CoreParams(layers=(out,), stop=StopParams(margins=(1,)), **fields)
+    found = estimate_stop(core, family)
+    assert found.lut == pytest.approx(lut, rel=0.15)
+    assert found.ff == pytest.approx(ff, rel=0.3)
+    assert found.ram == ram
+    assert estimate_stop(replace(core, stop=None), family) == Resources()
+
+
+def test_a_plan_counts_its_early_stop() -> None:
+    network = make_network([8, 20, 10])
+    stopped = replace(network, stop=StopParams(margins=(2,)))
+    plain, with_stop = (make_plan(q, BIG, lanes=2).resources for q in (network, stopped))
+    assert with_stop.lut - plain.lut > 200
