@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from proofs.faults import (
 )
 from proofs.harness import Harness
 from proofs.layers import layer_params, weights_for
+from proofs.models import model_harness, model_queues
 from proofs.queues import queue_harness
 from proofs.replays import replay_harness
 from proofs.serialisers import serialiser_harness
@@ -95,10 +96,16 @@ class Fault:
 
 
 def _chunks_of(lanes: int) -> Callable[[], AbstractContextManager[Any]]:
-    return lambda: mock.patch("spikefab.hdl.serialise.CHUNK", lanes)
+    @contextmanager
+    def around() -> Iterator[None]:
+        with mock.patch("spikefab.hdl.serialise.CHUNK", lanes), model_queues():
+            yield
+
+    return around
 
 
 QUEUE = "n-th item out = n-th item in, offered within its latency, room comes back"
+MODEL = "the same answers in every cycle as the model that stands for it in other proofs"
 STORE = "a popped word is the last that was pushed in its place"
 ENGINE = (
     "a token's sums = the weights of its step's events, each once; no read before its write; "
@@ -128,11 +135,28 @@ def _queue(depth: int, slow: bool) -> Proof:
     )  # fmt: skip
 
 
+def _model(depth: int) -> Proof:
+    return Proof(
+        name=f"queue-{depth}-model", block="Queue", size=f"{depth} deep (registers), 2 bits",
+        claim=MODEL, build=lambda: model_harness(depth), slow=True,
+    )  # fmt: skip
+
+
 def _store(depth: int, slow: bool) -> Proof:
     kind = "ring" if depth <= 4 else "memory"
     return Proof(
-        name=f"store-{depth}", block="RotatingStore", size=f"{depth} words ({kind}), 2 bits",
-        claim=STORE, build=lambda: store_harness(depth), slow=slow,
+        name=f"store-{depth}", block="RotatingStore",
+        size=f"{depth} word{'s' * (depth > 1)} ({kind}), 2 bits", claim=STORE,
+        build=lambda: store_harness(depth), slow=slow,
+    )  # fmt: skip
+
+
+def _clearing(depth: int) -> Proof:
+    kind = "ring" if depth <= 4 else "memory"
+    return Proof(
+        name=f"store-{depth}-clear", block="RotatingStore",
+        size=f"{depth} words ({kind}), 2 bits, with `clear`", claim=STORE,
+        build=lambda: store_harness(depth, uniform=True), slow=True,
     )  # fmt: skip
 
 
@@ -145,7 +169,9 @@ def _array(name: str, size: str, n: int, lanes: int, slow: bool = True, **neuron
 
 PROOFS: list[Proof] = [
     *(_queue(depth, slow=depth not in (2, 5)) for depth in (1, 2, 3, 4, 5, 6, 8)),
+    *(_model(depth) for depth in (1, 2, 4)),
     *(_store(depth, slow=depth not in (2, 5)) for depth in (1, 2, 3, 4, 5, 6)),
+    *(_clearing(depth) for depth in (2, 5)),
     Proof(
         name="engine-2x2", block="AccumulateEngine", size="2 lanes × 2 groups, 3 sources",
         claim=ENGINE, build=lambda: engine_harness(layer_params(4, 2)), cover_depth=26,
@@ -182,8 +208,12 @@ PROOFS: list[Proof] = [
     _array("lif-memory", "LIF, 1 lane × 5 groups (memory)", 5, 1, **LEAK),
     _array("zero-memory", "LIF, to zero late, 1 × 5 (memory)", 5, 1, reset="zero", **LATE),
     Proof(
+        name="spikes-2x1", block="SpikeSerialiser", size="2 lanes × 1 group", claim=SPIKES,
+        build=lambda: serialiser_harness(layer_params(2, 2)),
+    ),
+    Proof(
         name="spikes-2x2", block="SpikeSerialiser", size="2 lanes × 2 groups", claim=SPIKES,
-        build=lambda: serialiser_harness(layer_params(4, 2)),
+        build=lambda: serialiser_harness(layer_params(4, 2)), slow=True,
     ),
     Proof(
         name="spikes-counts", block="SpikeSerialiser",
@@ -191,13 +221,19 @@ PROOFS: list[Proof] = [
         build=lambda: serialiser_harness(layer_params(3, 2, count_width=2)), slow=True,
     ),
     Proof(
-        name="spikes-chunks", block="SpikeSerialiser", size="9 lanes × 1 group (2 chunks of 8)",
-        claim=SPIKES, build=lambda: serialiser_harness(layer_params(9, 9)), slow=True,
+        name="spikes-chunks", block="SpikeSerialiser",
+        size="9 lanes × 1 group (2 chunks of 8), queues' models", claim=SPIKES,
+        build=lambda: serialiser_harness(layer_params(9, 9)), around=model_queues, slow=True,
+    ),
+    Proof(
+        name="spikes-chunks-of-2", block="SpikeSerialiser",
+        size="3 lanes × 1 group, chunks of 2, queues' models", claim=SPIKES,
+        build=lambda: serialiser_harness(layer_params(3, 3)), around=_chunks_of(2), slow=True,
     ),
     Proof(
         name="spikes-chunks-2", block="SpikeSerialiser",
-        size="3 lanes × 2 groups, chunks of 2 lanes", claim=SPIKES,
-        build=lambda: serialiser_harness(layer_params(6, 3)), around=_chunks_of(2), depth=16,
+        size="4 neurons on 3 lanes, chunks of 2, queues' models", claim=SPIKES,
+        build=lambda: serialiser_harness(layer_params(4, 3)), around=_chunks_of(2), depth=20,
         slow=True,
     ),
     Proof(

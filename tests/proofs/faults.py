@@ -116,16 +116,21 @@ class LateStore(RotatingStore):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.inner = inner = RotatingStore(self.width, self.init)
-        push, word = self.push, self.data
+        push, word, clear = self.push, self.data, self.clear
         for k in range(1 if self.is_ring(self.depth) else self.depth):
-            later = Signal(name=f"push{k}"), Signal(self.width, name=f"word{k}")
-            m.d.sync += [later[0].eq(push), later[1].eq(word)]
-            push, word = later
+            later = (
+                Signal(name=f"push{k}"),
+                Signal(self.width, name=f"word{k}"),
+                Signal(name=f"clear{k}"),
+            )
+            m.d.sync += [later[0].eq(push), later[1].eq(word), later[2].eq(clear)]
+            push, word, clear = later
         m.d.comb += [
             inner.pop.eq(self.pop),
             self.head.eq(inner.head),
             inner.push.eq(push),
             inner.data.eq(word),
+            inner.clear.eq(clear),
         ]
         return m
 

@@ -8,6 +8,7 @@ from typing import Any
 from amaranth.hdl import Cat, Mux, Signal, Value, signed, unsigned
 from proofs.harness import Harness
 
+from spikefab.hdl import serialise
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 
@@ -30,8 +31,8 @@ def serialiser_harness(params: LayerParams, serialiser: Any = None, patience: in
     groups, lanes, n = params.groups, params.lanes, params.neuron.n
     spiking = params.neuron.spiking
     # Passes that may be on their way: each has a group in the queue, or its token in one of the
-    # registers behind it.
-    most = PASSES * groups + 3
+    # registers behind it, of which there are more where groups are split.
+    most = PASSES * groups + (3 if lanes <= serialise.CHUNK else 4 + serialise.CHUNKS_DEPTH)
     if serialiser is None:
         serialiser = (SpikeSerialiser if spiking else MembraneSerialiser)(params)
     m.submodules.dut = dut = serialiser

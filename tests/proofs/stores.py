@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Mux, Signal, Value
+from amaranth.hdl import Const, Mux, Signal, Value
 from proofs.harness import Harness
 
 from spikefab.hdl.store import RotatingStore
@@ -13,15 +13,19 @@ from spikefab.hdl.store import RotatingStore
 __all__ = ["store_harness"]
 
 
-def store_harness(depth: int, width: int = 2, store: Any = None) -> Harness:
+def store_harness(depth: int, width: int = 2, store: Any = None, uniform: bool = False) -> Harness:
     """A popped word is the last that was pushed in its place, or the initial one, under every
-    schedule that the store's contract allows."""
+    schedule that the store's contract allows. Where all words start alike (`uniform`), `clear` may
+    say a cycle ahead that a push clears its word instead."""
     h = Harness()
     m = h.m
-    init = [(k + 1) % (1 << width) for k in range(depth)]
+    init = [1 if uniform else (k + 1) % (1 << width) for k in range(depth)]
     m.submodules.dut = dut = RotatingStore(width, init) if store is None else store
     pop, push, word = h.input(1, "pop"), h.input(1, "push"), h.input(width, "word")
-    m.d.comb += [dut.pop.eq(pop), dut.push.eq(push), dut.data.eq(word)]
+    clear = h.input(1, "clear") if uniform else Const(0)
+    m.d.comb += [dut.pop.eq(pop), dut.push.eq(push), dut.data.eq(word), dut.clear.eq(clear)]
+    clears = h.before(clear, "clears")
+    h.assume(~clears | push)
     place = h.constant(range(max(depth, 2)), "place")
     h.assume(place < depth)
 
@@ -44,13 +48,13 @@ def store_harness(depth: int, width: int = 2, store: Any = None) -> Harness:
             recent = h.before(recent, f"pushed_{k + 1}_ago")
             unsettled = unsettled + recent
         h.assume(~pop | (unsettled < depth))
-        h.assume(~h.first | ~pop)
+    h.assume(~h.first | ~(pop | push))
 
     expected, written = Signal(width), Signal()
-    m.d.comb += expected.eq(place + 1)
+    m.d.comb += expected.eq(1 if uniform else place + 1)
     kept = Signal(width)
     with m.If(push & (pushed == place)):
-        m.d.sync += [kept.eq(word), written.eq(1)]
+        m.d.sync += [kept.eq(Mux(clears, init[0], word)), written.eq(1)]
     with m.If(written):
         m.d.comb += expected.eq(kept)
     h.check("last_write_is_read", ~pop | (popped != place) | (dut.head == expected))
