@@ -21,8 +21,8 @@ from spikefab.gen.design import Design
 from spikefab.gen.plan import make_plan
 from spikefab.gen.samples import samples_for
 from spikefab.scripts.pipeline import target_budget
-from spikefab.sim.fidelity import predicted_class
 from spikefab.sim.golden import run_golden
+from spikefab.sim.stop import scores
 
 __all__ = ["add_arguments", "add_network", "compile_words", "run"]
 
@@ -76,15 +76,17 @@ def run(options: argparse.Namespace) -> list[Table]:
     x, labels = samples_for(qnet, options.data)
     if labels is None:
         raise BenchError(f"{options.data}: no labels y in it")
-    golden = run_golden(qnet, x)
+    golden = run_golden(qnet, x, full=True)
     spikes = [golden.spikes[layer.name] for layer in qnet.layers]
-    answers = predicted_class(spikes[-1], golden.mem.get(qnet.layers[-1].name))
+    used = golden.steps_used
+    score = scores(spikes[-1], golden.mem.get(qnet.layers[-1].name))
+    answers = score[np.arange(len(x)), used - 1].argmax(axis=1)
     right = 100 * float((answers == labels).mean())
     lanes = [int(layer["lanes"]) for layer in design.manifest["layers"]]
     core = make_plan(qnet, target_budget(find_target(options.device)), lanes=lanes).core
-    exact = predict_cycles(core, x, spikes)
+    exact = predict_cycles(core, x, spikes, used)
     n = min(options.images, len(x))
-    first = predict_cycles(core, x[:n], [s[:n] for s in spikes])
+    first = predict_cycles(core, x[:n], [s[:n] for s in spikes], used[:n])
     for name, counted, told in (
         ("cycles", found.cycles, first.cycles.mean()),
         ("interval", found.interval, first.interval.mean()),
@@ -108,6 +110,7 @@ def run(options: argparse.Namespace) -> list[Table]:
     figures += [
         Figure(what="cycles an image", value=cycles, digits=1),
         Figure(what="cycles back to back", value=interval, digits=1),
+        Figure(what="steps an image", value=float(used.mean()), digits=2),
         Figure(what="events an image", value=events, digits=1),
         Figure(what="hidden spikes an image", value=hidden, digits=1),
         Figure(what="images on which Verilog = golden", value=n),
