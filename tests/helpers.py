@@ -20,10 +20,18 @@ Item = tuple[bool, bool, int, int]
 def core_params(qnet: QNetwork, lanes: Sequence[int]) -> CoreParams:
     return CoreParams(
         layers=tuple(
-            LayerParams(name=layer.name, synapse=layer.synapse, neuron=layer.neuron, lanes=n)
-            for layer, n in zip(qnet.layers, lanes, strict=True)
+            LayerParams(
+                name=layer.name,
+                synapse=layer.synapse,
+                neuron=layer.neuron,
+                lanes=n,
+                replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
+            )
+            for k, (layer, n) in enumerate(zip(qnet.layers, lanes, strict=True))
         ),
         input_max=qnet.input_max,
+        input=qnet.input,
+        stop=qnet.stop,
     )
 
 

@@ -299,7 +299,9 @@ def run_testbench(folder: Path, **environment: str) -> subprocess.CompletedProce
 def with_wrong_weights(verilog: str) -> str:
     """The sign of a weight in each word of the first layer's memory is turned."""
     found = re.search(
-        r"reg \[\d+:0\] weights \[\d+:0\];\n  initial begin\n(.*?)  end\n", verilog, re.S
+        r"reg \[\d+:0\] (?:constants|block_0_0) \[\d+:0\];\n  initial begin\n(.*?)  end\n",
+        verilog,
+        re.S,
     )
     assert found is not None
 

@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import wiring
@@ -21,12 +23,15 @@ from strategies import DrawnNetwork, networks
 
 from spikefab.gen import verilog
 from spikefab.gen.errors import InputError
+from spikefab.gen.estimate import Budget
 from spikefab.gen.load import load_network
 from spikefab.gen.options import QuantiseOptions
 from spikefab.gen.plan import make_plan
 from spikefab.gen.quantise import quantise_with_report
+from spikefab.gen.storage import Choice
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.core import SpikingCore
+from spikefab.hdl.params import Family
 from spikefab.sim.toolchain import find_verilator
 
 WAIVERS = Path(__file__).parents[1] / "verilator.vlt"
@@ -94,6 +99,22 @@ def test_drawn_networks_are_clean(
 ) -> None:
     text = to_verilog(build_core(drawn.qnet, drawn.lanes), "spikefab_core")
     check_clean(text, tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.mark.parametrize(
+    ("family", "storage"),
+    [("ecp5", "block"), ("ecp5", "lutram"), ("ice40", "spram"), ("ice40", "logic")],
+)
+def test_each_storage_is_clean(family: Family, storage: Choice, tmp_path: Path) -> None:
+    qnet = make_network([40, 30, 11])
+    first, second = qnet.layers
+    weights = np.sign(second.weights).astype(np.int8)
+    synapse = replace(second.synapse, weight_width=2)
+    second = replace(second, weights=weights, ternary=True, synapse=synapse)
+    budget = Budget(lut=9999, ff=9999, ram=99, dsp=9, spram=4 * (family == "ice40"), family=family)
+    plan = make_plan(replace(qnet, layers=(first, second)), budget, lanes=6, storage=storage)
+    core = SpikingCore(plan.core, [first.weights.tolist(), weights.tolist()])
+    check_clean(to_verilog(core, "spikefab_core"), tmp_path)
 
 
 @pytest.mark.slow
