@@ -244,7 +244,7 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         name="layer-2x2", block="Layer", size="IF, 2 lanes × 2 groups, 2 sources", claim=LAYER,
-        build=lambda: layer_harness(layer_params(4, 2, 2, threshold=(1,)), patience=20), depth=18,
+        build=lambda: layer_harness(layer_params(4, 2, 2, threshold=(1,)), patience=20), depth=20,
         slow=True,
     ),
 ]  # fmt: skip
