@@ -3,7 +3,7 @@
 
 Follows `hdl.accumulate`, `hdl.neuron` and `hdl.serialise` as a max-plus recurrence: an item moves
 on in the first cycle in which it is there and the next stage is free. A layer's step takes
-``events * groups + groups`` cycles, more only where a pass of the neuron array must wait.
+``events * groups + rows`` cycles, more only where a pass of the neuron array must wait.
 """
 
 from __future__ import annotations
@@ -90,14 +90,14 @@ def _items(coding: InputParams, x: np.ndarray) -> np.ndarray:
 
 
 def _chunk_counts(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
-    """Spikes a chunk: (samples, steps, groups, chunks a group)."""
-    n_chunks = -(-layer.lanes // CHUNK)
+    """Spikes a chunk: (samples, steps, rows, chunks a row)."""
+    n_chunks = -(-layer.row_lanes // CHUNK)
     shape = spikes.shape[:2]
-    lanes = np.zeros((*shape, layer.groups * layer.lanes), np.int64)
+    lanes = np.zeros((*shape, layer.rows * layer.row_lanes), np.int64)
     lanes[..., : layer.neuron.n] = spikes
-    padded = np.zeros((*shape, layer.groups, n_chunks * CHUNK), np.int64)
-    padded[..., : layer.lanes] = lanes.reshape(*shape, layer.groups, layer.lanes)
-    return padded.reshape(*shape, layer.groups, n_chunks, CHUNK).sum(axis=-1)
+    padded = np.zeros((*shape, layer.rows, n_chunks * CHUNK), np.int64)
+    padded[..., : layer.row_lanes] = lanes.reshape(*shape, layer.rows, layer.row_lanes)
+    return padded.reshape(*shape, layer.rows, n_chunks, CHUNK).sum(axis=-1)
 
 
 class _LayerClock:
@@ -105,9 +105,10 @@ class _LayerClock:
 
     def __init__(self, params: LayerParams):
         self.groups = params.groups
+        self.rows = params.rows
         self.n = params.neuron.n
-        self.lanes = params.lanes
-        timing = NeuronTiming(params.neuron, params.groups)
+        self.row_lanes = params.row_lanes
+        timing = NeuronTiming(params.neuron, params.rows)
         self.spacing = timing.spacing
         self.replay = params.replay
         # From a token's acceptance to the arrival of its first group of sums.
@@ -115,14 +116,14 @@ class _LayerClock:
         # From a pass's start to its first group at the queue's input.
         self.done = (Replay.LATENCY if params.replay else self.sums) + timing.output
         if params.neuron.spiking:
-            self.done += SpikeSerialiser.latency(params.lanes)
-        self.queue = Queue.latency(queue_depth(params.groups))
-        self.split = params.lanes > CHUNK
+            self.done += SpikeSerialiser.latency(params.row_lanes)
+        self.queue = Queue.latency(queue_depth(params.rows))
+        self.split = params.row_lanes > CHUNK
         self.engine_free = 0  # first cycle in which the engine takes an item
         self.pass_free = 0  # first cycle in which the neuron array starts a pass
         self.replay_free = 0  # first cycle in which the replay takes a frame's pass
         # When room for a group came back: its entry left the queue, or it was never queued.
-        self.returns = [-1] * queue_depth(params.groups)
+        self.returns = [-1] * queue_depth(params.rows)
         self.entry = -1  # when the previous entry left the queue
         self.chunk = -1  # when the previous chunk was chosen
         # When the latest chunks left the queue between the serialiser's stages: as many as it has.
@@ -139,20 +140,20 @@ class _LayerClock:
     def token(self, ready: int) -> int:
         """The same for a token, with which a pass starts."""
         at = self.begin(max(ready, self.engine_free))
-        self.engine_free = at + self.groups
+        self.engine_free = at + self.rows
         return at
 
     def frame(self, ready: int) -> int:
         """The same for the token of a frame that is replayed."""
         at = max(ready, self.engine_free, self.replay_free)
-        self.engine_free = at + self.groups
+        self.engine_free = at + self.rows
         return at
 
     def begin(self, ready: int) -> int:
         """The cycle in which a pass that could start from `ready` does."""
         self.returns.sort()
-        room = self.returns[self.groups - 1] + 1
-        del self.returns[: self.groups]
+        room = self.returns[self.rows - 1] + 1
+        del self.returns[: self.rows]
         at = max(ready, self.pass_free, room)
         self.pass_free = at + self.spacing
         return at
@@ -231,11 +232,11 @@ class _Pipeline:
     def _replay(self, token: int, chunks: list[np.ndarray | None]) -> None:
         """The steps of the frame whose token was accepted at `token`."""
         layer = self.layers[0]
-        ready = token + layer.sums + layer.groups
+        ready = token + layer.sums + layer.rows
         for t in range(layer.replay):
             cut = ready >= self.stopped
             begin = layer.begin(ready)
-            ready = begin + layer.groups
+            ready = begin + layer.rows
             self._step(begin, t, chunks)
             if cut:
                 break
@@ -260,7 +261,7 @@ class _Pipeline:
         step = own[t].tolist()
         out = 0
         for group, counts in enumerate(step):
-            end = group == layer.groups - 1
+            end = group == layer.rows - 1
             waiting = [c for c in counts if c]
             done = token + layer.done + group
             if not waiting and not end:
@@ -301,10 +302,10 @@ class _Pipeline:
 
     def _membranes(self, layer: _LayerClock, token: int) -> int:
         """An integrator's output: every neuron, then the token; nothing comes after it."""
-        for group in range(layer.groups):
-            end = group == layer.groups - 1
+        for group in range(layer.rows):
+            end = group == layer.rows - 1
             there = max(token + layer.done + group + layer.queue, layer.entry + 1)
-            size = layer.n - group * layer.lanes if end else layer.lanes
+            size = layer.n - group * layer.row_lanes if end else layer.row_lanes
             first = max(there, layer.accepted)
             # The output register takes one item a cycle and the consumer is always ready.
             layer.accepted = first + size + end

@@ -176,6 +176,8 @@ def _manifest(
         entry = asdict(params)
         entry |= {
             "groups": params.groups,
+            "row_lanes": params.row_lanes,
+            "rows": params.rows,
             "why_lanes": reason,
             "why_storage": plan.storage_reasons[k],
             "weights": f"memory/layer{k}_weights.hex",

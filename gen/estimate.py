@@ -91,6 +91,7 @@ def weight_memory(layer: LayerParams, family: str) -> Resources:
 def estimate_layer(layer: LayerParams, family: str) -> Resources:
     """Look-up tables, flip-flops, block RAMs and multipliers of one layer."""
     p, s, lanes, groups = layer.neuron, layer.synapse, layer.lanes, layer.groups
+    rows, row_lanes = layer.rows, layer.row_lanes
     v, acc = p.membrane_width, s.acc_width
     current = acc + p.fraction_bits
     wide = max(v, current) + 1
@@ -98,43 +99,65 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
     late = p.spiking and (p.reset_time != "same" or p.output_lag)
     product = v + p.leak_shift
 
-    # A carry chain takes one table a bit; so does a two-way choice.
+    # A carry chain takes one table a bit; so does a two-way choice. First the lanes: what is done
+    # for every event.
     lut = acc + acc // 2  # accumulate, and clear
+    ff = s.weight_width
+    terms = s.payload_width // 2 + 1
+    if s.payload_width:
+        lut += terms * (s.weight_width + 1) + (terms - 1) * s.term_width
+        ff += (terms - 1) * s.term_width
+    ring = RotatingStore.is_ring(groups)
+    ff += groups * acc if ring else acc
+    lut += 0 if ring else _memory_tables(acc, groups, family)
+    ram = 0
+    if not ring and not _in_tables(groups, family):
+        ram += blocks(lanes * acc, groups, family)
+    lane = Resources(lut=lut * lanes, ff=ff * lanes, ram=ram)
+
+    # Then the neuron datapaths: what is done once a step.
+    lut = acc * (layer.folds - 1) // 2  # choose a row's sums
     lut += adders * product + wide  # leak, and input
     lut += (current if any(p.bias) else 0) + (2 * v if late else 0)
     lut += p.count_width * 3 * wide if p.spiking else 0  # compare, subtract, choose
     lut += 2 * v * (p.v_min is not None) + 3 * v * p.saturate
-    ff = s.weight_width + product + current + 2 * wide + p.count_width
-    ring = RotatingStore.is_ring(groups)
+    ff = product + current + 2 * wide + p.count_width
     ram = 0
-    weights = weight_memory(layer, family)
-    if ring:
-        ff += groups * (acc + v)
+    stored = v + (acc if layer.replay else 0)
+    if RotatingStore.is_ring(rows):
+        ff += rows * stored
         lut += v // 4
     else:
-        ff += acc + v
-        if family == "ecp5" and groups <= 64:
-            lut += -(-(acc + v) // 4) * 6 * -(-groups // 16)  # distributed RAM
-        else:
-            ram += blocks(lanes * acc, groups, family) + blocks(lanes * v, groups, family)
+        ff += stored
+        lut += _memory_tables(stored, rows, family)
+        if not _in_tables(rows, family):
+            ram += blocks(row_lanes * stored, rows, family)
     value = p.count_width if p.spiking else v
-    depth = queue_depth(groups)
+    depth = queue_depth(rows)
     if depth <= 4:
         ff += depth * value
         lut += depth * value
-    elif family == "ice40":
-        ram += blocks(lanes * value + 12, depth, family)
     else:
-        lut += -(-value // 4) * 6 * -(-depth // 16)
-    chunks = -(-lanes // CHUNK)
-    fixed = 120 + 14 * chunks
-    return Resources(
-        lut=lut * lanes + fixed + weights.lut,
-        ff=ff * lanes + fixed + weights.ff,
-        ram=ram + weights.ram,
-        spram=weights.spram,
-        dsp=0 if len(set(p.leak_num)) == 1 or groups == 1 else lanes,
+        lut += _memory_tables(value, depth, family)
+        if not _in_tables(depth, family):
+            ram += blocks(row_lanes * value + 12, depth, family)
+    multipliers = len(set(p.leak_num)) > 1 and rows > 1
+    row = Resources(
+        lut=lut * row_lanes, ff=ff * row_lanes, ram=ram, dsp=row_lanes if multipliers else 0
     )
+
+    fixed = 120 + 14 * -(-row_lanes // CHUNK)
+    return lane + row + weight_memory(layer, family) + Resources(lut=fixed, ff=fixed)
+
+
+def _in_tables(depth: int, family: str) -> bool:
+    """Whether a memory lives in look-up tables."""
+    return family == "ecp5" and depth <= 64
+
+
+def _memory_tables(width: int, depth: int, family: str) -> int:
+    """Look-up tables of a memory in them: four bits by sixteen words take six."""
+    return -(-width // 4) * 6 * -(-depth // 16) if _in_tables(depth, family) else 0
 
 
 def estimate_stop(core: CoreParams, family: str) -> Resources:

@@ -25,6 +25,15 @@ DEFAULT_RATE = 0.1
 MAX_AUTO_LANES = 128
 """Most lanes that `auto` gives a layer; ask for more by number."""
 
+FOLD_CYCLES = 8
+"""Most cycles that a pass of neuron updates may take beyond an event's, where `auto` lets lanes
+share neuron datapaths."""
+
+FOLD_SHARE = 0.05
+"""Most that this may add to a step's expected cycles."""
+
+FOLDS = (8, 4, 2, 1)
+
 FILL = {"ecp5": 0.6, "ice40": 0.85}
 """Share of the logic that `auto` fills: room for the placer to meet timing."""
 
@@ -58,10 +67,9 @@ class Plan:
         return digest.digest()[:16]
 
     def step_cycles(self) -> list[float]:
-        """Expected cycles a step of each layer: events x groups + groups."""
+        """Expected cycles a step of each layer: events x groups + rows."""
         return [
-            layer.groups * (1 + rate * layer.synapse.n_in)
-            for layer, rate in zip(self.core.layers, self.rates, strict=True)
+            _cycles(layer, rate) for layer, rate in zip(self.core.layers, self.rates, strict=True)
         ]
 
 
@@ -70,35 +78,34 @@ def make_plan(
     budget: Budget,
     *,
     lanes: int | Sequence[int] | None = None,
+    folds: int | Sequence[int] | None = None,
     rates: Sequence[float] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
 ) -> Plan:
-    """Maps `qnet`. `lanes`: an upper limit for every layer, or one a layer; None chooses.
+    """Maps `qnet`. `lanes`: an upper limit for every layer, or one a layer; `folds`: as many lanes,
+    at most, share a neuron datapath. None chooses.
 
     `rates`: events a source a step into each layer, as measured on data. `storage`: where weights
-    are kept, for all layers or one a layer. Raises `InputError` for lanes or a storage that do not
-    match the network or the device.
+    are kept, for all layers or one a layer. Raises `InputError` for lanes, folds or a storage that
+    do not match the network or the device.
     """
     n_layers = len(qnet.layers)
     rates = tuple(rates) if rates is not None else (DEFAULT_RATE,) * n_layers
-    if isinstance(lanes, int):
-        lanes = [lanes] * n_layers
-    if lanes is not None and len(lanes) != n_layers:
-        names = ", ".join(layer.name for layer in qnet.layers)
-        raise InputError(
-            f"--lanes: {len(lanes)} numbers for {n_layers} layers ({names}); give one for all, or "
-            "one a layer"
-        )
-    if lanes is not None and min(lanes) < 1:
-        raise InputError(f"--lanes: {min(lanes)}; a layer needs at least 1")
+    lanes = _per_layer(qnet, "--lanes", lanes)
+    shared = _per_layer(qnet, "--folds", folds)
+    fold = [None] * n_layers if shared is None else shared
     store = WeightStorage.of(qnet, budget, storage)
-    narrow = [_layer(qnet, k, 1) for k in range(n_layers)]
+    narrow = [_layer(qnet, k, 1, rates[k], fold[k]) for k in range(n_layers)]
     fixed = estimate_stop(_core(qnet, narrow), budget.family)
     if lanes is None:
-        layers, reasons = _choose(qnet, budget, rates, store, fixed)
+        layers, reasons = _choose(qnet, budget, rates, fold, store, fixed)
     else:
-        layers = [_layer(qnet, k, min(n, qnet.layers[k].neuron.n)) for k, n in enumerate(lanes)]
-        layers = store.place(layers)
+        layers = store.place(
+            [
+                _layer(qnet, k, min(n, qnet.layers[k].neuron.n), rates[k], fold[k])
+                for k, n in enumerate(lanes)
+            ]
+        )
         reasons = [f"{n} asked for" for n in lanes]
     total = sum((estimate_layer(layer, budget.family) for layer in layers), fixed)
     return Plan(
@@ -118,42 +125,79 @@ def _core(qnet: QNetwork, layers: Sequence[LayerParams]) -> CoreParams:
     )
 
 
-def _layer(qnet: QNetwork, k: int, lanes: int) -> LayerParams:
-    """Layer k on at most `lanes` lanes: as many as fill its groups evenly."""
+def _per_layer(
+    qnet: QNetwork, option: str, numbers: int | Sequence[int] | None
+) -> Sequence[int] | None:
+    """A number for each layer, checked."""
+    if numbers is None:
+        return None
+    n_layers = len(qnet.layers)
+    if isinstance(numbers, int):
+        numbers = [numbers] * n_layers
+    if len(numbers) != n_layers:
+        names = ", ".join(layer.name for layer in qnet.layers)
+        raise InputError(
+            f"{option}: {len(numbers)} numbers for {n_layers} layers ({names}); give one for all, "
+            "or one a layer"
+        )
+    if min(numbers) < 1:
+        raise InputError(f"{option}: {min(numbers)}; a layer needs at least 1")
+    return numbers
+
+
+def _cycles(layer: LayerParams, rate: float) -> float:
+    """Expected cycles a step."""
+    return layer.groups * rate * layer.synapse.n_in + layer.rows
+
+
+def _layer(qnet: QNetwork, k: int, lanes: int, rate: float, folds: int | None) -> LayerParams:
+    """Layer k on at most `lanes` lanes: as many as fill its groups evenly; `folds` of them, or as
+    many as cost little time, share a neuron datapath."""
     layer = qnet.layers[k]
     n = layer.neuron.n
     groups = -(-n // lanes)
     # Fewer lanes for the same number of groups cost no cycle, and pad fewer weights.
-    return LayerParams(
-        name=layer.name,
-        synapse=layer.synapse,
-        neuron=layer.neuron,
-        lanes=-(-n // groups),
-        replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
-    )
+    even = -(-n // groups)
+    events = rate * layer.synapse.n_in
+    for share in FOLDS if folds is None else range(folds, 0, -1):
+        wide = even if groups == 1 else -(-even // share) * share
+        if share > wide or wide > lanes:
+            continue
+        here = LayerParams(
+            name=layer.name,
+            synapse=layer.synapse,
+            neuron=layer.neuron,
+            lanes=wide,
+            folds=share,
+            replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
+        )
+        more = here.rows - groups
+        if folds is not None or more <= min(FOLD_CYCLES, FOLD_SHARE * (events + 1) * groups):
+            break
+    return here
 
 
 def _choose(
     qnet: QNetwork,
     budget: Budget,
     rates: Sequence[float],
+    folds: Sequence[int | None],
     store: WeightStorage,
     fixed: Resources,
 ) -> tuple[list[LayerParams], list[str]]:
     """Widens the slowest layer, again and again, while the device has room beside `fixed`."""
-    layers = store.place([_layer(qnet, k, 1) for k in range(len(qnet.layers))])
+    narrow = [_layer(qnet, k, 1, rates[k], folds[k]) for k in range(len(qnet.layers))]
+    layers = store.place(narrow)
     reasons = ["fast enough beside the slowest layer"] * len(layers)
 
-    def cycles(layer: LayerParams, rate: float) -> float:
-        return layer.groups * (1 + rate * layer.synapse.n_in)
-
     while True:
-        slowest = max(range(len(layers)), key=lambda k: cycles(layers[k], rates[k]))
+        slowest = max(range(len(layers)), key=lambda k: _cycles(layers[k], rates[k]))
         here = layers[slowest]
         if here.groups == 1:
             reasons[slowest] = "one lane a neuron: no layer is slower"
             return layers, reasons
-        wider = _layer(qnet, slowest, -(-here.neuron.n // (here.groups - 1)))
+        most = -(-here.neuron.n // (here.groups - 1))
+        wider = _layer(qnet, slowest, most, rates[slowest], folds[slowest])
         if wider.lanes > MAX_AUTO_LANES:
             reasons[slowest] = f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes"
             return layers, reasons

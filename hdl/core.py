@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from amaranth.hdl import Module, Signal, unsigned
@@ -70,18 +71,17 @@ class Layer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.engine = engine = AccumulateEngine(self.params, self.weights)
-        m.submodules.neurons = neurons = NeuronArray(self.params)
-        out: SpikeSerialiser | MembraneSerialiser
-        if self.params.neuron.spiking:
-            out = SpikeSerialiser(self.params)
-        else:
-            out = MembraneSerialiser(self.params)
+        # What follows the sums is as wide as a row of neuron datapaths.
+        narrow = replace(self.params, lanes=self.params.row_lanes, folds=1)
+        m.submodules.neurons = neurons = NeuronArray(narrow)
+        spiking = self.params.neuron.spiking
+        out = SpikeSerialiser(narrow) if spiking else MembraneSerialiser(narrow)
         m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
         if self.params.loaded:
             wiring.connect(m, wiring.flipped(self.load), engine.load)
         if self.params.replay:
-            m.submodules.replay = replay = Replay(self.params, stoppable=self.stoppable)
+            m.submodules.replay = replay = Replay(narrow, stoppable=self.stoppable)
             if self.stoppable:
                 m.d.comb += [replay.stop.eq(self.stop), self.ended.eq(replay.ended)]
             wiring.connect(m, engine.start, replay.start)

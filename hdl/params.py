@@ -239,14 +239,19 @@ class NeuronParams:
 class LayerParams:
     """A projection and the population it drives, on `lanes` parallel lanes.
 
-    Neuron `g * lanes + l` lives on lane `l` in group `g`.
+    Neuron ``g * lanes + l`` is added up on lane l in group g. Its update runs on ``lanes / folds``
+    datapaths: a group of sums is updated in `folds` rows, row r of them the neurons
+    ``r * row_lanes`` and up.
     """
 
     name: str
     synapse: SynapseParams
     neuron: NeuronParams
     lanes: int
-    """Accumulators and neuron datapaths that work in parallel: 1 to fan-out."""
+    """Accumulators that work in parallel: 1 to fan-out."""
+    folds: int = 1
+    """Accumulators that share a neuron datapath, 1 to `lanes`. An update is due once a step, an
+    accumulation once an event: most lanes can share one without losing time."""
     replay: int = 0
     """Steps for which the sums of one pass are the input current, each the same (direct coding);
     0: a pass is a step."""
@@ -268,6 +273,10 @@ class LayerParams:
                      f"another where the family is {self.family}")  # fmt: skip
         _require(1 <= self.lanes <= self.neuron.n, f"layer {self.name!r}: lanes", self.lanes,
                  f"1 to the fan-out, {self.neuron.n}")  # fmt: skip
+        _require(1 <= self.folds <= self.lanes, f"layer {self.name!r}: folds", self.folds,
+                 f"1 to the lanes, {self.lanes}")  # fmt: skip
+        _require(self.groups == 1 or self.lanes % self.folds == 0, f"layer {self.name!r}: folds",
+                 self.folds, f"a divisor of the lanes, {self.lanes}")  # fmt: skip
         _require(0 <= self.replay <= MAX_STEPS, f"layer {self.name!r}: replay", self.replay,
                  f"0 to {MAX_STEPS} steps")  # fmt: skip
         _require(self.synapse.n_out == self.neuron.n, f"layer {self.name!r}: synapse.n_out",
@@ -275,8 +284,18 @@ class LayerParams:
 
     @property
     def groups(self) -> int:
-        """Cycles that one event, or one pass of neuron updates, takes: ceil(fan-out / lanes)."""
+        """Cycles that one event takes: ceil(fan-out / lanes)."""
         return -(-self.neuron.n // self.lanes)
+
+    @property
+    def row_lanes(self) -> int:
+        """Neuron datapaths: neuron ``r * row_lanes + l`` is updated on datapath l in row r."""
+        return -(-self.lanes // self.folds)
+
+    @property
+    def rows(self) -> int:
+        """Cycles that a pass of neuron updates takes: ceil(neurons / datapaths)."""
+        return -(-self.neuron.n // self.row_lanes)
 
     @property
     def word_width(self) -> int:

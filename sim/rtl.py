@@ -163,7 +163,7 @@ def _monitors(design: Design, record: Sequence[str]) -> list[Monitor]:
             name=layer.name,
             path=f"layer{k}.neurons",
             n=layer.neuron.n,
-            lanes=int(design.manifest["layers"][k]["lanes"]),
+            lanes=int(design.manifest["layers"][k]["row_lanes"]),
             membrane_width=layer.neuron.membrane_width,
             count_width=layer.neuron.count_width if layer.neuron.spiking else 0,
         )

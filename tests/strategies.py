@@ -47,6 +47,8 @@ class DrawnNetwork(NamedTuple):
     qnet: QNetwork
     lanes: list[int]
     """Lanes of each layer, 1 to its fan-out."""
+    folds: list[int]
+    """Lanes that share a neuron datapath, at most."""
     x: np.ndarray
     """Samples as the input's coding takes them: counts (samples, steps, n_inputs) up to
     `qnet.input_max`, or frames of values (samples, n_inputs)."""
@@ -75,7 +77,7 @@ def networks(
     coding, input_max = draw(_input(n_steps), label="input")
     n_inputs = draw(st.integers(1, max_neurons), label="inputs")
     n_in = n_inputs = n_inputs + n_inputs % 2 if coding.off else n_inputs
-    source_max, layers, lanes, bounded = input_max, [], [], False
+    source_max, layers, lanes, folds, bounded = input_max, [], [], [], False
     for i in range(n_layers):
         n = draw(st.integers(1, max_neurons), label=f"neurons {i}")
         integrator = i == n_layers - 1 and draw(st.integers(0, 3), label="LI output") == 3
@@ -87,6 +89,7 @@ def networks(
         layers.append(layer)
         bounded |= needs_steps
         lanes.append(draw(st.integers(1, n) | st.just(n) | st.just(1), label=f"lanes {i}"))
+        folds.append(draw(st.just(1) | st.integers(1, 9), label=f"folds {i}"))
         n_in, source_max = n, layer.neuron.max_count
     qnet = QNetwork(
         name="drawn",
@@ -102,7 +105,7 @@ def networks(
         qnet = replace(qnet, stop=draw(_stop(qnet, n_steps)))
     most = coding.max_value if coding.payload_width else input_max
     x = _samples(draw, rng, n_samples, n_steps, qnet.n_inputs, most)
-    return DrawnNetwork(qnet, lanes, x[:, 0] if coding.framed else x)
+    return DrawnNetwork(qnet, lanes, folds, x[:, 0] if coding.framed else x)
 
 
 @st.composite

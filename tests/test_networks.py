@@ -32,9 +32,11 @@ def make_design(
     qnet: QNetwork,
     lanes: int | Sequence[int] | None,
     out: Path,
+    folds: Sequence[int] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
 ) -> Design:
-    return emit(make_plan(qnet, BUDGET, lanes=lanes, storage=storage), out, target=TARGET)
+    plan = make_plan(qnet, BUDGET, lanes=lanes, folds=folds, storage=storage)
+    return emit(plan, out, target=TARGET)
 
 
 def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: float = 0.0) -> None:
@@ -55,13 +57,12 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
     np.testing.assert_array_equal(result.steps_used, golden.steps_used)
     whole = golden if qnet.stop is None else run_golden(qnet, x, full=True)
     spikes = [whole.spikes[name] for name in names]
-    entries = design.manifest["layers"]
-    plan = make_plan(
-        qnet,
-        BUDGET,
-        lanes=[entry["lanes"] for entry in entries],
-        storage=[entry["storage"] for entry in entries],
+    layers = design.manifest["layers"]
+    lanes, folds, storage = (
+        [entry[key] for entry in layers] for key in ("lanes", "folds", "storage")
     )
+    plan = make_plan(qnet, BUDGET, lanes=lanes, folds=folds, storage=storage)
+    assert plan.hash.hex() == design.manifest["hash"]
     predicted = predict_cycles(
         plan.core, x, spikes, golden.steps_used, encoded=encode(qnet.input, x)
     )
@@ -90,7 +91,7 @@ def test_drawn_networks(
     drawn: DrawnNetwork, storage: list[Choice], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     out = tmp_path_factory.mktemp("drawn") / "design"
-    design = make_design(drawn.qnet, drawn.lanes, out, storage[: len(drawn.lanes)])
+    design = make_design(drawn.qnet, drawn.lanes, out, drawn.folds, storage[: len(drawn.lanes)])
     check(design, drawn.x, back_pressure=0.4)
 
 
@@ -105,5 +106,5 @@ def test_many_drawn_networks(
     drawn: DrawnNetwork, storage: list[Choice], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     out = tmp_path_factory.mktemp("drawn") / "design"
-    design = make_design(drawn.qnet, drawn.lanes, out, storage[: len(drawn.lanes)])
+    design = make_design(drawn.qnet, drawn.lanes, out, drawn.folds, storage[: len(drawn.lanes)])
     check(design, drawn.x, back_pressure=0.4)
