@@ -103,11 +103,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.say(f"  {line}")
     reasons = zip(plan.core.layers, plan.reasons, plan.storage_reasons, strict=True)
     for layer, reason, where in reasons:
-        output.say(
-            f"  {layer.name}: {_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an "
-            f"event; {_count(layer.row_lanes, 'neuron datapath')}, {_count(layer.rows, 'cycle')} "
-            f"a step ({reason})"
-        )
+        line = f"{_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an event"
+        if layer.folds > 1:
+            datapaths = _count(layer.row_lanes, "neuron datapath")
+            line += f"; {datapaths}, {_count(layer.rows, 'cycle')} a step"
+        output.say(f"  {layer.name}: {line} ({reason})")
         output.say(f"    weights in {where}")
     predicted = design.manifest["predicted"]
     output.say(

@@ -138,13 +138,17 @@ def read_samples(
             check_labels(y, network.chain()[-1][1].n, str(data))
     else:
         rng = np.random.default_rng(0)
-        lead = (VECTOR_SAMPLES,) if framed else (VECTOR_SAMPLES, steps or RANDOM_STEPS)
+        lead = (
+            (VECTOR_SAMPLES,)
+            if framed
+            else (VECTOR_SAMPLES, steps or network.steps or RANDOM_STEPS)
+        )
         valued = coding != "spikes" or graded
         largest = min(255, input_max or (7 if valued else 1))
         x = rng.integers(1, largest, (*lead, *shape), endpoint=True)
         x = (x * (rng.random(x.shape) < DEFAULT_RATE)).astype(np.uint8)
     largest = int(input_max or x.max())
-    params = _coding(coding, graded, steps, largest, seed, threshold, off)
+    params = _coding(coding, graded, steps or network.steps, largest, seed, threshold, off)
     return Samples(x=x, y=y, given=data is not None, input=params)
 
 
