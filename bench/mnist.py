@@ -82,8 +82,12 @@ def run(options: argparse.Namespace) -> list[Table]:
     score = scores(spikes[-1], golden.mem.get(qnet.layers[-1].name))
     answers = score[np.arange(len(x)), used - 1].argmax(axis=1)
     right = 100 * float((answers == labels).mean())
-    lanes = [int(layer["lanes"]) for layer in design.manifest["layers"]]
-    core = make_plan(qnet, target_budget(find_target(options.device)), lanes=lanes).core
+    layers = design.manifest["layers"]
+    lanes, folds, storage = (
+        [layer[key] for layer in layers] for key in ("lanes", "folds", "storage")
+    )
+    budget = target_budget(find_target(options.device))
+    core = make_plan(qnet, budget, lanes=lanes, folds=folds, storage=storage).core
     exact = predict_cycles(core, x, spikes, used)
     n = min(options.images, len(x))
     first = predict_cycles(core, x[:n], [s[:n] for s in spikes], used[:n])
