@@ -21,6 +21,7 @@ from proofs.faults import (
     hasty_passes,
     late_store,
     short_queue,
+    swapped_rows,
 )
 from proofs.harness import Harness
 from proofs.layers import layer_params, weights_for
@@ -33,7 +34,9 @@ from proofs.stores import store_harness
 from proofs.wholes import layer_harness
 
 from spikefab.hdl.accumulate import AccumulateEngine
+from spikefab.hdl.core import Layer
 from spikefab.hdl.neuron import NeuronArray
+from spikefab.hdl.params import LayerParams
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.replay import Replay
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
@@ -109,7 +112,7 @@ MODEL = "the same answers in every cycle as the model that stands for it in othe
 STORE = "a popped word is the last that was pushed in its place"
 ENGINE = (
     "a token's sums = the weights of its step's events, each once; no read before its write; "
-    "an item is taken at the latest `groups` cycles after the one before"
+    "an item is taken at the latest `groups` cycles after an event, `rows` after a token"
 )
 REPLAY = "every step gets the frame's sums; as many steps as asked; the next frame is taken"
 ARRAY = "each pass starts from the membrane that the one before left; outputs when due; not stuck"
@@ -123,7 +126,12 @@ LAYER = "spikes as an integrate-and-fire model says, in their step; items taken,
 LI: dict[str, Any] = {"spiking": False, "reset": "none", "v_init": (1,)}
 LEAK: dict[str, Any] = {"leak_num": (3,), "leak_shift": 2, "threshold": (1,)}
 FOUR = layer_params(4, 2)
+FOLDED = layer_params(4, 2, folds=2)
 FRAMES = layer_params(4, 2, replay=3)
+SMALL = layer_params(4, 2, 2, threshold=(1,))
+SMALL_FOLDED = layer_params(4, 4, 2, folds=2, threshold=(1,))
+PATIENCE = 12
+"""Cycles in which a small layer answers."""
 LATE: dict[str, Any] = {**LEAK, "reset_time": "next-after-leak"}
 
 
@@ -160,6 +168,17 @@ def _clearing(depth: int) -> Proof:
     )  # fmt: skip
 
 
+def _folded(
+    name: str, size: str, n: int, lanes: int, n_in: int, value_bits: int = 0, slow: bool = True
+) -> Proof:
+    return Proof(
+        name=f"engine-folds{name}", block="AccumulateEngine", size=size, claim=ENGINE,
+        build=lambda: engine_harness(
+            layer_params(n, lanes, n_in, value_bits=value_bits, folds=2)
+        ), cover_depth=40, slow=slow,
+    )  # fmt: skip
+
+
 def _array(name: str, size: str, n: int, lanes: int, slow: bool = True, **neuron: Any) -> Proof:
     return Proof(
         name=f"array-{name}", block="NeuronArray", size=size, claim=ARRAY,
@@ -190,6 +209,11 @@ PROOFS: list[Proof] = [
         size="2 lanes × 2 groups, 2 sources, 2-bit values", claim=ENGINE,
         build=lambda: engine_harness(layer_params(4, 2, 2, value_bits=2)), slow=True,
     ),
+    _folded("", "2 lanes × 2 groups, 2 folds, 3 sources", 4, 2, 3, slow=False),
+    _folded("-padded", "6 neurons on 4 lanes, 2 folds, 2 sources", 6, 4, 2),
+    _folded("-odd", "3 lanes × 1 group, 2 folds, 2 sources", 3, 3, 2),
+    _folded("-memory", "9 neurons on 2 lanes (memory), 2 folds, 1 source", 9, 2, 1),
+    _folded("-graded", "2 lanes × 2 groups, 2 folds, 2 sources, 2-bit values", 4, 2, 2, 2),
     Proof(
         name="replay-2x2", block="Replay", size="2 lanes × 2 groups, 3 steps", claim=REPLAY,
         build=lambda: replay_harness(layer_params(4, 2, replay=3)), cover_depth=40,
@@ -244,8 +268,12 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         name="layer-2x2", block="Layer", size="IF, 2 lanes × 2 groups, 2 sources", claim=LAYER,
-        build=lambda: layer_harness(layer_params(4, 2, 2, threshold=(1,)), patience=20), depth=20,
-        slow=True,
+        build=lambda: layer_harness(SMALL, PATIENCE), depth=20, slow=True,
+    ),
+    Proof(
+        name="layer-folds", block="Layer", size="IF, 4 lanes × 1 group, 2 folds, 2 sources",
+        claim=LAYER, build=lambda: layer_harness(SMALL_FOLDED, PATIENCE),
+        depth=20, slow=True,
     ),
 ]  # fmt: skip
 
@@ -304,6 +332,15 @@ def _stuck(name: str, component: Any, port: str, harness: Any, found_by: str) ->
     return Fault(name=f"{name} gets stuck", build=build, found_by=found_by, slow=True)
 
 
+def _layer_fault(kind: str, found_by: str, params: LayerParams = SMALL) -> Fault:
+    def build() -> Harness:
+        layer = BrokenOutput(Layer(params, weights_for(params)), kind)
+        return broken_by(layer_harness(params, PATIENCE, layer), layer)
+
+    folded = "folded " * (params.folds > 1)
+    return Fault(name=f"{folded}layer {kind}", build=build, found_by=found_by, depth=24, slow=True)
+
+
 def _engine_with_wrong_weight() -> Harness:
     params = layer_params(4, 2)
     weights = weights_for(params)
@@ -332,6 +369,11 @@ FAULTS: list[Fault] = [
           slow=False),
     _late("engine in memory", "accumulate", lambda: engine_harness(layer_params(5, 1, 2)),
           "sum_of_the_step", depth=30),
+    _late("folded engine", "accumulate", lambda: engine_harness(FOLDED), "sum_of_the_step"),
+    Fault(
+        name="engine swaps rows", build=lambda: engine_harness(FOLDED), around=swapped_rows,
+        found_by="sum_of_the_step",
+    ),
     Fault(
         name="engine has a wrong weight", build=_engine_with_wrong_weight,
         found_by="sum_of_the_step", slow=True,
@@ -371,10 +413,18 @@ FAULTS: list[Fault] = [
            "room_is_offered"),
     _stuck("engine", lambda: AccumulateEngine(FOUR, weights_for(FOUR)), "i",
            lambda it: engine_harness(FOUR, it), "never_stuck"),
+    _stuck("folded engine", lambda: AccumulateEngine(FOLDED, weights_for(FOLDED)), "i",
+           lambda it: engine_harness(FOLDED, it), "no_bubble"),
     _stuck("array", lambda: NeuronArray(FOUR), "start", lambda it: array_harness(FOUR, it),
            "never_stuck"),
     _stuck("replay", lambda: Replay(FRAMES), "start", lambda it: replay_harness(FRAMES, it),
            "the_next_frame_is_taken"),
     _stuck("serialiser", lambda: SpikeSerialiser(FOUR), "reserve",
            lambda it: serialiser_harness(FOUR, it), "room_for_a_pass"),
+    _stuck("layer", lambda: Layer(SMALL, weights_for(SMALL)), "i",
+           lambda it: layer_harness(SMALL, PATIENCE, it), "items_are_taken"),
+    _layer_fault("loses", "spikes_as_the_model"),
+    _layer_fault("loses", "spikes_as_the_model", SMALL_FOLDED),
+    _layer_fault("repeats", "no_spike_that_is_not_due"),
+    _layer_fault("falls silent", "something_leaves"),
 ]  # fmt: skip

@@ -20,12 +20,13 @@ def engine_harness(params: LayerParams, engine: Any = None) -> Harness:
     accepted event counted once, for every stream of items and every stall of `start`.
 
     Sums are compared modulo 2**acc_width; that a step stays below it is the quantiser's bound. An
-    item that is accepted acts on group g `latency + g` cycles later: a delayed copy of the items is
-    added up beside the engine, so that model and accumulator change in the same cycle.
+    event that is accepted acts on group g `latency + g` cycles later, and row r of the sums leaves
+    `latency + r` cycles behind its token. A delayed copy of the items is added up beside the
+    engine, so that model and accumulator change in the same cycle.
     """
     h = Harness()
     m = h.m
-    groups, lanes, n = params.groups, params.lanes, params.neuron.n
+    rows, row_lanes, n = params.rows, params.row_lanes, params.neuron.n
     weights = weights_for(params)
     m.submodules.dut = dut = AccumulateEngine(params, weights) if engine is None else engine
     latency = AccumulateEngine.latency(params.synapse)
@@ -48,21 +49,21 @@ def engine_harness(params: LayerParams, engine: Any = None) -> Harness:
     ]
     accepted = offer & dut.i.ready
 
-    lane, group = (
-        h.constant(range(max(lanes, 2)), "lane"),
-        h.constant(range(max(groups, 2)), "group"),
+    lane, row = (
+        h.constant(range(max(row_lanes, 2)), "lane"),
+        h.constant(range(max(rows, 2)), "row"),
     )
-    h.assume((lane < lanes) & (group < groups) & (group * lanes + lane < n))
+    h.assume((lane < row_lanes) & (row < rows) & (row * row_lanes + lane < n))
     neuron = Signal(range(max(n, 2)))
-    m.d.comb += neuron.eq(group * lanes + lane)
+    m.d.comb += neuron.eq(row * row_lanes + lane)
 
-    # What was accepted `latency` to `latency + groups - 1` cycles ago.
+    # What was accepted `latency` to `latency + rows - 1` cycles ago.
     events: list[Value] = [accepted & ~token]
     tokens: list[Value] = [accepted & token]
     lasts: list[Value] = [last]
     sources: list[Value] = [address]
     values: list[Value] = [value]
-    for k in range(latency + groups - 1):
+    for k in range(latency + rows - 1):
         events.append(h.before(events[-1], f"event_{k + 1}_ago"))
         tokens.append(h.before(tokens[-1], f"token_{k + 1}_ago"))
         lasts.append(h.before(lasts[-1], f"last_{k + 1}_ago"))
@@ -71,20 +72,21 @@ def engine_harness(params: LayerParams, engine: Any = None) -> Harness:
     event, closes = Signal(), Signal()
     weight = Signal(signed(params.synapse.weight_width))
     factor = Signal(max(graded, 1))
-    with m.Switch(group):
-        for k in range(groups):
+    with m.Switch(row):
+        for k in range(rows):
+            at = latency + k // params.folds  # when the row's group is visited
             with m.Case(k):
                 m.d.comb += [
-                    event.eq(events[latency + k]),
+                    event.eq(events[at]),
                     closes.eq(tokens[latency + k]),
-                    factor.eq(values[latency + k]),
+                    factor.eq(values[at]),
                 ]
-                with m.Switch(Cat(sources[latency + k], neuron)):
-                    for row in range(n):
+                with m.Switch(Cat(sources[at], neuron)):
+                    for target in range(n):
                         for source in range(n_in):
                             shift = len(sources[0])
-                            with m.Case(source | row << shift):
-                                m.d.comb += weight.eq(weights[row][source])
+                            with m.Case(source | target << shift):
+                                m.d.comb += weight.eq(weights[target][source])
     total = Signal(signed(params.synapse.acc_width))
     with m.If(closes):
         m.d.sync += total.eq(0)
@@ -94,25 +96,31 @@ def engine_harness(params: LayerParams, engine: Any = None) -> Harness:
     sums = dut.o.payload["sums"]
     read = Signal(signed(params.synapse.acc_width))
     with m.Switch(lane):
-        for k in range(lanes):
+        for k in range(row_lanes):
             with m.Case(k):
                 m.d.comb += read.eq(sums[k])
-    leaving = tokens[latency : latency + groups]
-    ends, end_last = tokens[latency + groups - 1], lasts[latency + groups - 1]
+    leaving = tokens[latency : latency + rows]
+    ends, end_last = tokens[latency + rows - 1], lasts[latency + rows - 1]
     lasting = Cat(t & x for t, x in zip(leaving, lasts[latency:], strict=True)).any()
     h.check("sum_of_the_step", ~closes | (dut.o.valid & (read == total)))
     h.check("sums_with_their_token_only", dut.o.valid == Cat(*leaving).any())
-    h.check("end_with_the_last_group", ~dut.o.valid | (dut.o.payload.end == ends))
+    h.check("end_with_the_last_row", ~dut.o.valid | (dut.o.payload.end == ends))
     h.check("last_as_the_token_said", ~dut.o.valid | (dut.o.payload.last == lasting))
     starts = dut.start.valid & go
     h.check("token_and_start_together", starts == (accepted & token))
     h.check("start_says_last", ~dut.start.valid | (dut.start.payload == last))
-    h.answers("never_stuck", offer & (~token | go), dut.i.ready, groups - 1)
+    due = offer & (~token | go)
+    h.answers("never_stuck", due, dut.i.ready, rows - 1)
+    if params.folds > 1:
+        behind_an_event = Signal()
+        with m.If(accepted):
+            m.d.sync += behind_an_event.eq(~token)
+        h.answers("no_bubble", due & behind_an_event, dut.i.ready, params.groups - 1)
     earlier = Signal.like(total)
     with m.If(closes & (earlier == 0)):
         m.d.sync += earlier.eq(total)
     h.cover("sum_of_three", closes & (read == 3) & ~end_last)
     h.cover("steps_that_differ", closes & (earlier != 0) & (total != 0) & (total != earlier))
-    if groups < latency:
+    if rows < latency:
         h.cover("two_tokens_in_flight", tokens[0] & Cat(*tokens[1 : latency + 1]).any())
     return h

@@ -12,6 +12,7 @@ from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from proofs.harness import Harness
 
+from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.store import RotatingStore
 from spikefab.hdl.timing import NeuronTiming
@@ -24,6 +25,7 @@ __all__ = [
     "hasty_passes",
     "late_store",
     "short_queue",
+    "swapped_rows",
 ]
 
 
@@ -148,6 +150,14 @@ def hasty_passes() -> Iterator[None]:
     right = NeuronTiming.spacing.fget
     assert right is not None
     with mock.patch.object(NeuronTiming, "spacing", property(lambda timing: right(timing) - 1)):
+        yield
+
+
+@contextmanager
+def swapped_rows() -> Iterator[None]:
+    """An engine hands out a group's two rows in the wrong order."""
+    right = AccumulateEngine._row
+    with mock.patch.object(AccumulateEngine, "_row", lambda it, sums, row: right(it, sums, ~row)):
         yield
 
 

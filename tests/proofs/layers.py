@@ -14,7 +14,7 @@ WEIGHTS = (1, -2, -1, 0)
 
 def layer_params(
     n: int, lanes: int, n_in: int = 3, acc_bits: int = 3, value_bits: int = 0, replay: int = 0,
-    **neuron: Any,
+    folds: int = 1, **neuron: Any,
 ) -> LayerParams:  # fmt: skip
     """`n` neurons on `lanes` lanes, 2-bit weights, sums of at least `acc_bits` bits."""
     top = 1 << (acc_bits - 1)
@@ -32,6 +32,7 @@ def layer_params(
         ),
         neuron=NeuronParams(n=n, **fields),
         lanes=lanes,
+        folds=folds,
         replay=replay,
     )
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Mux, Signal, signed
 from proofs.harness import Harness
 from proofs.layers import weights_for
@@ -12,23 +14,21 @@ from spikefab.hdl.params import LayerParams
 
 __all__ = ["layer_harness"]
 
-MOST = 7
-"""Steps that may be on their way through a layer of two groups, at most."""
 
-
-def layer_harness(params: LayerParams, patience: int) -> Harness:
+def layer_harness(params: LayerParams, patience: int, layer: Any = None) -> Harness:
     """A neuron spikes in the steps in which its sum and membrane say so, and its events leave
     between the right tokens; a step whose token was accepted ends at the other side.
 
     The model, an integrate-and-fire neuron with reset by subtraction, works when an item is
     accepted. The step to follow is chosen freely. `patience` bounds the cycles with a willing
-    consumer in which nothing leaves though a token is due.
+    consumer in which nothing leaves though a token is due; it has to be well below the cycles that
+    are looked at.
     """
     h = Harness()
     m = h.m
     p, n, n_in = params.neuron, params.neuron.n, params.synapse.n_in
     weights = weights_for(params)
-    m.submodules.dut = dut = Layer(params, weights)
+    m.submodules.dut = dut = Layer(params, weights) if layer is None else layer
     token, last = h.input(1, "token"), h.input(1, "last")
     address = h.input(dut.i.payload.address.shape(), "address")
     offer, take, choose = h.input(1, "offer"), h.input(1, "take"), h.input(1, "choose")
@@ -64,7 +64,9 @@ def layer_harness(params: LayerParams, patience: int) -> Harness:
         with m.If(token):
             m.d.sync += membrane.eq(Mux(last, p.v_init[0], new))
 
-    whole, ahead = Signal(range(MOST + 2)), Signal(range(MOST + 2))
+    # Steps that may be on their way: each has a row in the serialiser's queue, or its token behind.
+    most = 2 * params.rows + 3
+    whole, ahead = Signal(range(most + 2)), Signal(range(most + 2))
     chosen, following, done = Signal(), Signal(), Signal()
     due, due_last, seen = Signal(), Signal(), Signal(2)
     ends = accepted & token
@@ -85,7 +87,7 @@ def layer_harness(params: LayerParams, patience: int) -> Harness:
     h.check("no_spike_that_is_not_due", ~mine | (due & (seen == 0)))
     h.check("last_as_the_step", ~closes | (o.last == due_last))
     h.check("token_behind_its_step", ~(dut.o.valid & o.token) | (whole != 0))
-    h.check("no_more_than_it_holds", whole <= MOST)
+    h.check("no_more_than_it_holds", whole <= most)
     stuck = Signal(range(patience + 2))
     with m.If((whole == 0) | sent):
         m.d.sync += stuck.eq(0)
