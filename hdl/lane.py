@@ -13,7 +13,7 @@ from spikefab.hdl.params import LayerParams
 from spikefab.hdl.shiftadd import add_above, leak, leak_of, trailing_zeros
 from spikefab.hdl.timing import NeuronTiming
 
-__all__ = ["NeuronLane"]
+__all__ = ["NeuronLane", "update_width"]
 
 
 class NeuronLane:
@@ -32,7 +32,7 @@ class NeuronLane:
         lane: int,
     ):
         self.m, self.params, self.timing, self.lane = m, params.neuron, timing, lane
-        self.synapse, self.constants = params.synapse, constants
+        self.layer, self.constants = params, constants
         self.spiked: Value = Const(0)
         """Whether the neuron spikes in this step, at stage `timing.spike`; once built."""
 
@@ -98,25 +98,11 @@ class NeuronLane:
                 value = self.constant("leaked_reset" if early else "v_reset", stage)
                 leaked = Mux(before, value, leaked)
         u = add_above(leaked.as_signed(), current, zeros)
-        return self.register(cut(u, self._update_width()), "u")
+        return self.register(cut(u, update_width(self.layer, timing)), "u")
 
     def _zeros(self, field: str, limit: int) -> int:
         """Bits that are 0 at the low end of each of the population's constants, `limit` at most."""
         return min(trailing_zeros(value, limit) for value in getattr(self.params, field))
-
-    def _update_width(self) -> int:
-        """Bits of u: from what a membrane and a step's sum can be, not from the adders' widths."""
-        p, timing = self.params, self.timing
-        top = 1 << (p.membrane_width - 1)
-        threshold = max(p.threshold)
-        low = leak_of(-top - threshold * timing.early_subtract, max(p.leak_num), p)
-        high = leak_of(top - 1, max(p.leak_num), p)
-        if p.reset == "value":
-            low, high = min(low, *p.v_reset), max(high, *p.v_reset)
-        low += (self.synapse.acc_min << p.fraction_bits) + min(p.bias)
-        high += (self.synapse.acc_max << p.fraction_bits) + max(p.bias)
-        low -= threshold * timing.late_subtract
-        return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
 
     def _spike(self, u: Signal, before: Value | None) -> tuple[Value, Value]:
         """Compare and reset: (membrane, count); the membrane at stage `timing.store` less its
@@ -199,6 +185,22 @@ class NeuronLane:
         for k in range(cycles):
             value = self.register(value, f"{name}{k}_")
         return value
+
+
+def update_width(layer: LayerParams, timing: NeuronTiming) -> int:
+    """Bits of u, the membrane before this step's reset: from what a membrane and a step's sum can
+    be, not from the adders' widths."""
+    p, synapse = layer.neuron, layer.synapse
+    top = 1 << (p.membrane_width - 1)
+    threshold = max(p.threshold)
+    low = leak_of(-top - threshold * timing.early_subtract, max(p.leak_num), p)
+    high = leak_of(top - 1, max(p.leak_num), p)
+    if p.reset == "value":
+        low, high = min(low, *p.v_reset), max(high, *p.v_reset)
+    low += (synapse.acc_min << p.fraction_bits) + min(p.bias)
+    high += (synapse.acc_max << p.fraction_bits) + max(p.bias)
+    low -= threshold * timing.late_subtract
+    return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
 
 
 def cut(value: Value, width: int) -> Value:
