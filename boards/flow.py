@@ -29,7 +29,7 @@ from spikefab.gen.synth import synth_script
 
 __all__ = ["bitstream_path", "build"]
 
-_EFFORT_MHZ = {"ecp5": 130.0, "ice40": 30.0}
+_EFFORT_MHZ = {"ecp5": 120.0, "ice40": 30.0}
 """What place and route strives for when no clock is asked for. On ECP5 the router mends what is too
 slow for it: less asked for, less reached."""
 
