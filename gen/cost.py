@@ -108,7 +108,7 @@ class _LayerClock:
         self.rows = params.rows
         self.n = params.neuron.n
         self.row_lanes = params.row_lanes
-        timing = NeuronTiming(params.neuron, params.rows)
+        timing = NeuronTiming(params.neuron, params.rows, params.family)
         self.spacing = timing.spacing
         self.replay = params.replay
         # From a token's acceptance to the arrival of its first group of sums.

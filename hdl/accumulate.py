@@ -163,9 +163,9 @@ class AccumulateEngine(wiring.Component):
 
         # Accumulate, or hand over and clear.
         total = p.lanes * p.synapse.acc_width
-        m.submodules.sums = store = RotatingStore(total, [0] * groups)
+        m.submodules.sums = store = RotatingStore(total, [0] * groups, p.family)
         old = Signal(total)
-        if RotatingStore.is_ring(groups):
+        if RotatingStore.is_quick(groups, p.family):
             m.d.comb += [old.eq(store.head), store.pop.eq(slots[-1].turn)]
         else:
             m.d.sync += old.eq(store.head)

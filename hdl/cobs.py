@@ -14,15 +14,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["MAX_FRAME", "NO_COLLISION", "ByteOrEnd", "COBSDecoder", "COBSEncoder", "DecodedByte"]
+from spikefab.hdl.collision import NO_COLLISION
+
+__all__ = ["MAX_FRAME", "ByteOrEnd", "COBSDecoder", "COBSEncoder", "DecodedByte"]
 
 MAX_FRAME = 253
 """Bytes of the longest frame before encoding."""
-
-
-NO_COLLISION: dict[str, Any] = {"no_rw_check": 1}
-"""Attributes of a memory from which no word is used that was read while it was written. Otherwise
-synthesis adds registers and multiplexers that make such a read come out right."""
 
 
 class ByteOrEnd(data.StructLayout):
@@ -137,7 +134,7 @@ class COBSEncoder(wiring.Component):
         take = Signal()
         m.d.comb += [
             self.i.ready.eq(~full & ~ending),
-            self.nearly_full.eq(place >= self.NEARLY_FULL),
+            self.nearly_full.eq(place[5:].all()),  # place >= NEARLY_FULL
             closes.eq(ending | self.i.p.end | (self.i.p.data == 0)),
             w.en.eq((self.i.valid & ~full) | ending),
             # Behind the last code `zero` is `place`: their difference is the delimiter.

@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikefab.hdl.cobs import NO_COLLISION
+from spikefab.hdl.collision import NO_COLLISION
 
 __all__ = ["FREED_UNIT", "TRAILER", "FrameBuffer"]
 

@@ -65,7 +65,7 @@ class NeuronArray(wiring.Component):
 
     def __init__(self, params: LayerParams):
         self.params = params
-        self.timing = NeuronTiming(params.neuron, params.groups)
+        self.timing = NeuronTiming(params.neuron, params.groups, params.family)
         super().__init__(
             {
                 "start": In(stream.Signature(unsigned(1))),
@@ -88,7 +88,7 @@ class NeuronArray(wiring.Component):
 
         width = p.neuron.membrane_width
         init = constants.words("v_init", width)
-        m.submodules.membranes = store = RotatingStore(p.lanes * width, init)
+        m.submodules.membranes = store = RotatingStore(p.lanes * width, init, p.family)
         heads = data.View(data.ArrayLayout(signed(width), p.lanes), store.head)
         monitor = [
             Signal(p.lanes * width, name="monitor_membranes"),
@@ -138,7 +138,7 @@ class NeuronArray(wiring.Component):
     ) -> RotatingStore:
         """A bit a neuron: whether it spiked in the step before."""
         init = constants.words("v_init_above", 1)
-        m.submodules.spiked = store = RotatingStore(self.params.lanes, init)
+        m.submodules.spiked = store = RotatingStore(self.params.lanes, init, self.params.family)
         m.d.comb += [
             store.pop.eq(self.i.valid),
             store.push.eq(control.valid(self.timing.spike)),

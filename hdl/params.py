@@ -260,7 +260,7 @@ class LayerParams:
     UltraPlus, which hold nothing before they are loaded. `lutram`: LUT RAM of the ECP5, which can
     be loaded. `logic`: constants in look-up tables."""
     family: Family = ""
-    """How the weight memory is built; what it does is the same."""
+    """What memories are laid out for; the spikes are the same."""
 
     def __post_init__(self) -> None:
         _require(self.family in get_args(Family), f"layer {self.name!r}: family", self.family,

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from spikefab.hdl.collision import NO_COLLISION
 
 __all__ = ["Queue"]
 
@@ -41,17 +45,44 @@ class Queue(wiring.Component):
         if self.depth <= REGISTERS_MAX:
             self._registers(m)
         else:
-            fifo = SyncFIFOBuffered(width=Shape.cast(self.shape).width, depth=self.depth)
-            m.submodules.fifo = fifo
-            m.d.comb += [
-                fifo.w_data.eq(Value.cast(self.i.payload)),
-                fifo.w_en.eq(self.i.valid),
-                self.i.ready.eq(fifo.w_rdy),
-                Value.cast(self.o.payload).eq(fifo.r_data),
-                self.o.valid.eq(fifo.r_rdy),
-                fifo.r_en.eq(self.o.ready),
-            ]
+            self._memory(m)
         return m
+
+    def _memory(self, m: Module) -> None:
+        """All items but the offered one, which is on the memory's output."""
+        depth = self.depth - 1
+        # A word is read where there are some, and written where one is free: never the same one.
+        memory: Any = Memory(
+            shape=Shape.cast(self.shape).width, depth=depth, init=[], attrs=NO_COLLISION
+        )
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
+        level = Signal(range(depth + 1))
+        head, tail = Signal(range(depth)), Signal(range(depth))
+        put, take = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(level != depth),
+            put.eq(self.i.valid & self.i.ready),
+            take.eq((level != 0) & (~self.o.valid | self.o.ready)),
+            write.addr.eq(tail),
+            write.data.eq(Value.cast(self.i.payload)),
+            write.en.eq(put),
+            read.addr.eq(head),
+            read.en.eq(take),
+            Value.cast(self.o.payload).eq(read.data),
+        ]
+        with m.If(put):
+            m.d.sync += tail.eq(Mux(tail == depth - 1, 0, tail + 1))
+        with m.If(take):
+            m.d.sync += head.eq(Mux(head == depth - 1, 0, head + 1))
+        with m.If(put & ~take):
+            m.d.sync += level.eq(level + 1)
+        with m.If(take & ~put):
+            m.d.sync += level.eq(level - 1)
+        with m.If(take):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
 
     def _registers(self, m: Module) -> None:
         """An item stays where it was written: its register's enable hangs on the input alone, and

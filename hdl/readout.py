@@ -11,7 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikefab.hdl.cobs import NO_COLLISION
+from spikefab.hdl.collision import NO_COLLISION
 from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.frames import FrameItem, FromBoard
 from spikefab.hdl.link_source import word_bytes
@@ -230,10 +230,13 @@ class Readout(wiring.Component):
                 m.d.sync += loaded.eq(~moved)
                 m.d.comb += o.p.kind.eq(FromBoard.EVENTS & 7)
                 with m.If(moved & ends):
-                    m.d.comb += i.ready.eq(1)
-                    m.next = "TAKE"
-                    with m.If(i.p.token & i.p.last):
-                        m.next = "READ"
+                    m.next = "GIVE"
+            with m.State("GIVE"):
+                # A cycle of its own: the core does not hang on the link's logic.
+                m.d.comb += i.ready.eq(1)
+                m.next = "TAKE"
+                with m.If(i.p.token & i.p.last):
+                    m.next = "READ"
             with m.State("READ"):
                 m.d.comb += sweeping.eq(1)
                 m.d.sync += place.eq(at_score)

@@ -61,7 +61,7 @@ class Replay(wiring.Component):
         m = Module()
         groups, steps = self.params.groups, self.params.replay
         width = self.params.lanes * self.params.synapse.acc_width
-        m.submodules.store = store = RotatingStore(width, [0] * groups)
+        m.submodules.store = store = RotatingStore(width, [0] * groups, self.params.family)
         sums = Value.cast(self.i.payload["sums"])
 
         busy = Signal()  # from `start` to the last step's last group

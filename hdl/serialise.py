@@ -38,6 +38,19 @@ def lowest(bits: Value) -> Value:
     return (bits & -bits)[: len(bits)]
 
 
+def at_most_one(bits: list[Value]) -> Value:
+    """Whether no bit is set, or one alone: without a carry chain."""
+    parts: list[tuple[Value, Value]]
+    parts = [(~bit, Const(1)) for bit in bits]  # none of the part's bits; at most one of them
+    while len(parts) > 1:
+        pairs = [parts[k : k + 2] for k in range(0, len(parts), 2)]
+        parts = [
+            (p[0][0] & p[1][0], (p[0][0] & p[1][1]) | (p[0][1] & p[1][0])) if p[1:] else p[0]
+            for p in pairs
+        ]
+    return parts[0][1]
+
+
 def chosen(one_hot: Value, values: list[Value]) -> Value:
     """The value at the set bit of a one-hot selection, 0 where none is set."""
     found: list[Value] = [Mux(bit, value, 0) for bit, value in zip(one_hot, values, strict=True)]
@@ -227,6 +240,8 @@ class SpikeSerialiser(wiring.Component):
         take = lowest(waiting)
         rest = Signal(CHUNK * bits)
         token, done, step = Signal(), Signal(), Signal()
+        # The queue hangs on it: as few levels as may be.
+        single = at_most_one(list(waiting)) if bits == 1 else rest == 0
         index = chosen(take, [Const(k, range(CHUNK)) for k in range(CHUNK)])
         address = held.base + index
         if self.params.lanes % CHUNK == 0:
@@ -236,7 +251,7 @@ class SpikeSerialiser(wiring.Component):
         m.d.comb += [
             rest.eq(Cat((count - bit)[:bits] for count, bit in zip(counts, take, strict=True))),
             token.eq(waiting == 0),
-            done.eq(Mux(held.end, token, rest == 0)),
+            done.eq(Mux(held.end, token, single)),
             step.eq(~self.o.valid | self.o.ready),
             chunk.ready.eq(~valid | (step & done)),
         ]

@@ -12,16 +12,28 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RING_MAX", "RotatingStore"]
+from spikefab.hdl.collision import NO_COLLISION
+from spikefab.hdl.params import Family
+
+__all__ = ["RING_MAX", "RotatingStore", "ring_max"]
 
 RING_MAX = 4
 """Most words that are kept in a ring of registers; more go to a memory."""
+
+RING_MAX_ICE40 = 8
+"""The same on iCE40, whose smallest memory is a block RAM 16 bits wide: there are 176 logic cells
+to each on a UP5K, more than eight words of it take."""
+
+
+def ring_max(family: Family) -> int:
+    """Most words that are kept in a ring of registers on a family's parts."""
+    return RING_MAX_ICE40 if family == "ice40" else RING_MAX
 
 
 class RotatingStore(wiring.Component):
     """`depth` words, popped 0, 1, … depth-1, 0, … and pushed back in the same order.
 
-    Up to `RING_MAX` words live in a shift register that turns by one word a pop or push: no
+    Up to `ring_max` words live in a shift register that turns by one word a pop or push: no
     address, no multiplexer, and no read-after-write hazard by construction. More words live in
     a memory whose next word is fetched ahead, so that `head` is valid without waiting.
 
@@ -56,8 +68,9 @@ class RotatingStore(wiring.Component):
     data: Signal
     clear: Signal
 
-    def __init__(self, width: int, init: Sequence[int]):
+    def __init__(self, width: int, init: Sequence[int], family: Family = ""):
         self.width = width
+        self.family = family
         self.depth = len(init)
         self.init = list(init)
         super().__init__(
@@ -72,13 +85,19 @@ class RotatingStore(wiring.Component):
         self.uniform = len(set(self.init)) == 1
 
     @staticmethod
-    def is_ring(depth: int) -> bool:
+    def is_ring(depth: int, family: Family = "") -> bool:
         """Whether `depth` words are kept in registers."""
-        return depth <= RING_MAX
+        return depth <= ring_max(family)
+
+    @staticmethod
+    def is_quick(depth: int, family: Family = "") -> bool:
+        """Whether `head` comes early enough in its cycle for an addition. A block RAM's does on
+        iCE40: some 3 ns, where the rest of the cycle takes 30."""
+        return family == "ice40" or RotatingStore.is_ring(depth, family)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if self.is_ring(self.depth):
+        if self.is_ring(self.depth, self.family):
             self._ring(m)
         else:
             self._memory(m)
@@ -104,7 +123,9 @@ class RotatingStore(wiring.Component):
             m.d.sync += slots[-1].eq(self.data)
 
     def _memory(self, m: Module) -> None:
-        memory: Any = Memory(shape=self.width, depth=self.depth, init=self.init)
+        # The next word is read in every cycle, also in that in which it is written; but it is
+        # popped `MEMORY_SETTLE` cycles after that, and has been read again by then.
+        memory: Any = Memory(shape=self.width, depth=self.depth, init=self.init, attrs=NO_COLLISION)
         m.submodules.memory = memory
         clear = Signal()
         m.d.sync += clear.eq(self.clear)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikefab.hdl.params import NeuronParams
+from spikefab.hdl.params import Family, NeuronParams
 from spikefab.hdl.store import RotatingStore
 
 __all__ = ["NeuronTiming"]
@@ -20,6 +20,8 @@ class NeuronTiming:
 
     neuron: NeuronParams
     groups: int
+    family: Family = ""
+    """What stores are laid out for."""
 
     @property
     def late(self) -> bool:
@@ -41,8 +43,8 @@ class NeuronTiming:
 
     @property
     def fetch(self) -> int:
-        """Membranes and sums are taken up: a memory needs a register behind it."""
-        return 0 if RotatingStore.is_ring(self.groups) else 1
+        """Membranes and sums are taken up: a slow memory needs a register behind it."""
+        return 0 if RotatingStore.is_quick(self.groups, self.family) else 1
 
     @property
     def early_subtract(self) -> bool:
@@ -111,6 +113,6 @@ class NeuronTiming:
     @property
     def spacing(self) -> int:
         """Fewest cycles from the start of one pass to the start of the next."""
-        if RotatingStore.is_ring(self.groups):
+        if RotatingStore.is_ring(self.groups, self.family):
             return self.groups + self.kept
         return max(self.groups, self.kept + RotatingStore.MEMORY_SETTLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,15 @@ from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
 from spikefab.sim.rtl import simulate_rtl
 
-TARGET = TargetInfo(kind="device", name="ecp5-85f", device="LFE5U-85F", family="ecp5")
-BUDGET = Budget(family="ecp5", lut=83_640, ff=83_640, ram=208, dsp=156)
+TARGETS = {
+    "ecp5": TargetInfo(kind="device", name="ecp5-85f", device="LFE5U-85F", family="ecp5"),
+    "ice40": TargetInfo(kind="device", name="up5k", device="iCE40UP5K", family="ice40"),
+}
+BUDGETS = {
+    "ecp5": Budget(family="ecp5", lut=83_640, ff=83_640, ram=208, dsp=156),
+    # Larger than the part: memories are laid out for it, and time as on it.
+    "ice40": Budget(family="ice40", lut=83_640, ff=83_640, ram=208, dsp=8, spram=16),
+}
 
 
 def make_design(
@@ -34,9 +42,10 @@ def make_design(
     out: Path,
     folds: Sequence[int] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
+    family: str = "ecp5",
 ) -> Design:
-    plan = make_plan(qnet, BUDGET, lanes=lanes, folds=folds, storage=storage)
-    return emit(plan, out, target=TARGET)
+    plan = make_plan(qnet, BUDGETS[family], lanes=lanes, folds=folds, storage=storage)
+    return emit(plan, out, target=TARGETS[family])
 
 
 def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: float = 0.0) -> None:
@@ -61,7 +70,8 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
     lanes, folds, storage = (
         [entry[key] for entry in layers] for key in ("lanes", "folds", "storage")
     )
-    plan = make_plan(qnet, BUDGET, lanes=lanes, folds=folds, storage=storage)
+    budget = BUDGETS[design.manifest["target"]["family"]]
+    plan = make_plan(qnet, budget, lanes=lanes, folds=folds, storage=storage)
     assert plan.hash.hex() == design.manifest["hash"]
     predicted = predict_cycles(
         plan.core, x, spikes, golden.steps_used, encoded=encode(qnet.input, x)
@@ -70,7 +80,19 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
     np.testing.assert_array_equal(result.interval, predicted.interval)
 
 
-STORAGE = st.sampled_from(["block", "lutram", "logic", "auto"])
+FAMILY = st.sampled_from(sorted(TARGETS))
+STORAGE = st.sampled_from(["block", "loaded", "logic", "auto"])
+LOADED = {"ecp5": "lutram", "ice40": "spram"}
+
+
+def check_drawn(drawn: DrawnNetwork, family: str, storage: Sequence[str], out: Path) -> None:
+    """A drawn network on a part of a family; layers that are `loaded` keep their weights in what
+    the family has for it."""
+    kept: list[Any] = [LOADED[family] if k == "loaded" else k for k in storage]
+    kept = kept[: len(drawn.lanes)]
+    design = make_design(drawn.qnet, drawn.lanes, out / "design", drawn.folds, kept, family)
+    check(design, drawn.x, back_pressure=0.4)
+
 
 COMMON = {
     "deadline": None,
@@ -85,14 +107,16 @@ COMMON = {
 @settings(max_examples=20, **COMMON)
 @given(
     drawn=networks(max_layers=4, max_neurons=64, max_samples=2, max_steps=5, stops=True),
+    family=FAMILY,
     storage=st.lists(STORAGE, min_size=4, max_size=4),
 )
 def test_drawn_networks(
-    drawn: DrawnNetwork, storage: list[Choice], tmp_path_factory: pytest.TempPathFactory
+    drawn: DrawnNetwork,
+    family: str,
+    storage: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    out = tmp_path_factory.mktemp("drawn") / "design"
-    design = make_design(drawn.qnet, drawn.lanes, out, drawn.folds, storage[: len(drawn.lanes)])
-    check(design, drawn.x, back_pressure=0.4)
+    check_drawn(drawn, family, storage, tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.mark.slow
@@ -100,11 +124,13 @@ def test_drawn_networks(
 @settings(max_examples=200, **COMMON)
 @given(
     drawn=networks(max_layers=4, max_neurons=64, max_samples=3, max_steps=6, stops=True),
+    family=FAMILY,
     storage=st.lists(STORAGE, min_size=4, max_size=4),
 )
 def test_many_drawn_networks(
-    drawn: DrawnNetwork, storage: list[Choice], tmp_path_factory: pytest.TempPathFactory
+    drawn: DrawnNetwork,
+    family: str,
+    storage: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    out = tmp_path_factory.mktemp("drawn") / "design"
-    design = make_design(drawn.qnet, drawn.lanes, out, drawn.folds, storage[: len(drawn.lanes)])
-    check(design, drawn.x, back_pressure=0.4)
+    check_drawn(drawn, family, storage, tmp_path_factory.mktemp("drawn"))

@@ -11,7 +11,8 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from spikefab.gen.verilog import to_verilog
-from spikefab.hdl.store import RING_MAX, RotatingStore
+from spikefab.hdl.params import Family
+from spikefab.hdl.store import RING_MAX, RotatingStore, ring_max
 
 WIDTH = 12
 Schedule = list[tuple[bool, bool]]
@@ -54,11 +55,11 @@ def wander(depth: int, rng: random.Random, n_pops: int) -> Schedule:
     return cycles
 
 
-def run(depth: int, schedule: Schedule, seed: int) -> None:
+def run(depth: int, schedule: Schedule, seed: int, family: Family = "") -> None:
     """Every popped word is the one that was pushed `depth` pops before, or the initial one."""
     rng = random.Random(seed)
     init = [rng.randrange(1 << WIDTH) for _ in range(depth)]
-    dut = RotatingStore(WIDTH, init)
+    dut = RotatingStore(WIDTH, init, family)
     words = list(init)
 
     async def drive(ctx: Any) -> None:
@@ -95,6 +96,17 @@ def test_ring(depth: int, seed: int) -> None:
 def test_memory(depth: int, seed: int) -> None:
     assert not RotatingStore.is_ring(depth)
     run(depth, wander(depth, random.Random(seed), 8 * depth), seed)
+
+
+@pytest.mark.parametrize("depth", [5, 8, 9, 12])
+def test_a_ring_is_longer_on_ice40(depth: int) -> None:
+    """Where the smallest memory is a block RAM."""
+    ring = depth <= ring_max("ice40")
+    assert (RotatingStore.is_ring(depth, "ice40"), RotatingStore.is_ring(depth)) == (ring, False)
+    schedule = turns if ring else wander
+    run(depth, schedule(depth, random.Random(1), 40), 1, "ice40")
+    text = to_verilog(RotatingStore(5, [0] * depth, "ice40"), "store")
+    assert ("slot0" in text) == ring
 
 
 def test_memory_at_one_pop_and_push_a_cycle() -> None:
