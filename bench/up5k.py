@@ -4,6 +4,9 @@
 32-64-128-64-12 neurons with 4-bit weights at 25 % input rate; thresholds are such that each layer
 spikes at about 25 % too. Accumulates a cycle are the synapses of all events over the cycles of the
 whole inference, counted in simulation.
+
+The two large layers have the four SPRAMs, 32 bits of weights a cycle each: eight lanes. The others
+have as many as keep up with them.
 """
 
 from __future__ import annotations
@@ -24,8 +27,12 @@ STEPS, RATE, SAMPLES = 32, 0.25, 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", default="icebreaker")
-    parser.add_argument("--clock", type=float, help="MHz (default: the board's)")
-    parser.add_argument("--lanes", default="auto")
+    parser.add_argument("--clock", type=float, default=30, help="MHz")
+    parser.add_argument("--lanes", default="4,8,8,3")
+    parser.add_argument("--folds", default="4,1,2,1")
+    parser.add_argument("--storage", default="block,spram,spram,block")
+    parser.add_argument("--fraction-bits", default="2")
+    parser.add_argument("--membrane-bits", default="12")
     add_build(parser)
 
 
@@ -33,9 +40,11 @@ def run(options: argparse.Namespace) -> list[Table]:
     network = HERE / "up5k_32_64_128_64_12.toml"
     with folder_for(options.keep) as folder:
         data = random_events(folder / "events.npz", RATE, SAMPLES, STEPS, 32)
-        target = ["--board", options.board, "--lanes", options.lanes, "--weight-bits", 4]
-        if options.clock:
-            target += ["--clock", options.clock]
+        target = [
+            "--board", options.board, "--clock", options.clock, "--lanes", options.lanes,
+            "--folds", options.folds, "--storage", options.storage, "--weight-bits", 4,
+            "--fraction-bits", options.fraction_bits, "--membrane-bits", options.membrane_bits,
+        ]  # fmt: skip
         found = measure(folder / "board", network, data, options, target)
         design = Design.load(folder / "board")
         qnet = design.qnetwork()

@@ -78,7 +78,8 @@ def test_a_quarter_of_the_small_parts_network_is_active(root: Path) -> None:
     network = load_network(root / "bench/up5k_32_64_128_64_12.toml")
     x = (np.random.default_rng(0).random((8, 32, 32)) < 0.25).astype(np.uint8)
     samples = Samples(x=x, y=None, given=True)
-    qnet = prepare(network, QuantiseOptions(weight_bits=4, steps=32), samples).qnet
+    options = QuantiseOptions(weight_bits=4, fraction_bits=2, membrane_bits=12, steps=32)
+    qnet = prepare(network, options, samples).qnet
     assert all(layer.weight_exact for layer in qnet.layers)
     for name, spikes in run_golden(qnet, x).spikes.items():
         assert 0.2 < spikes.mean() < 0.3, name
