@@ -1,178 +1,194 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a layer takes on a device, before synthesis."""
+"""What a core takes on a device, before synthesis.
+
+Follows what the hardware builds, component by component. A carry chain, and a two-way choice, take
+a table a bit; what registers hold, a flip-flop a bit. Block RAMs and multipliers are exact. Numbers
+that stand alone are of control logic, counted in designs that nextpnr has packed;
+`tests/gen/test_estimate.py` holds some of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from spikefab.hdl.memory_layout import SHAPES, SPRAM_DEPTH, plan_blocks
-from spikefab.hdl.params import CoreParams, Family, LayerParams
-from spikefab.hdl.serialise import CHUNK, queue_depth
-from spikefab.hdl.shiftadd import signed_digits
+from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic, memory
+from spikefab.gen.estimate_io import estimate_coder, estimate_link, estimate_loads, estimate_stop
+from spikefab.gen.estimate_neurons import estimate_neurons, estimate_store
+from spikefab.hdl.accumulate import AccumulateEngine, booth_digits
+from spikefab.hdl.memory_layout import SPRAM_DEPTH, plan_blocks
+from spikefab.hdl.params import CoreParams, LayerParams, SynapseParams
+from spikefab.hdl.queue import REGISTERS_MAX
+from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
 from spikefab.hdl.store import RotatingStore
 
-__all__ = ["Budget", "Resources", "estimate_layer", "estimate_stop", "weight_memory"]
+__all__ = [
+    "Budget",
+    "Resources",
+    "estimate_around",
+    "estimate_core",
+    "estimate_layer",
+    "estimate_link",
+    "weight_memory",
+]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """Cells: look-up tables (COMB, LC), flip-flops, block RAMs, multipliers, single-port RAMs."""
-
-    lut: int = 0
-    ff: int = 0
-    ram: int = 0
-    dsp: int = 0
-    spram: int = 0
-
-    def cells(self, family: str) -> int:
-        """Cells of logic: look-up tables, and on iCE40 the flip-flops that share none of them.
-
-        An iCE40 logic cell is a table with a flip-flop behind it. Few of the pipeline's registers
-        follow a table of their own alone: six in seven take a cell, measured on placed designs.
-        """
-        return self.lut + (self.ff * 6 // 7 if family == "ice40" else 0)
-
-    def __add__(self, other: Resources) -> Resources:
-        return Resources(
-            lut=self.lut + other.lut,
-            ff=self.ff + other.ff,
-            ram=self.ram + other.ram,
-            dsp=self.dsp + other.dsp,
-            spram=self.spram + other.spram,
-        )
+def estimate_core(core: CoreParams, family: str) -> Resources:
+    """A core: its layers and what stands around them."""
+    layers = (estimate_layer(layer, family) for layer in core.layers)
+    return sum(layers, estimate_around(core, family) + estimate_loads(core, family))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Budget(Resources):
-    """What a device has."""
-
-    family: Family
-    """`ecp5` or `ice40`."""
-
-    def exceeded(self, need: Resources) -> str:
-        """The first resource of which `need` takes more, in words; empty where it fits."""
-        if need.cells(self.family) > self.lut:
-            return "logic"
-        if need.ff > self.ff:
-            return "flip-flops"
-        if need.ram > self.ram:
-            return "block RAM"
-        if need.spram > self.spram:
-            return "SPRAM"
-        return ""
+def estimate_around(core: CoreParams, family: str) -> Resources:
+    """What does not depend on how layers are mapped: input coder, early stop, both ends."""
+    ends = logic(family, 20, 10)
+    return estimate_coder(core, family) + estimate_stop(core, family) + ends
 
 
-def blocks(width: int, depth: int, family: str) -> int:
-    """Block RAMs of a memory that synthesis splits: the best grid of one shape."""
-    return min(-(-width // w) * -(-depth // d) for d, w in SHAPES[family])
+def estimate_layer(layer: LayerParams, family: str) -> Resources:
+    """One layer of a core."""
+    out = _spikes(layer, family) if layer.neuron.spiking else _membranes(layer, family)
+    engine = _engine(layer, family) + weight_memory(layer, family) + _replay(layer, family)
+    return engine + estimate_neurons(layer, family) + out
 
 
 def weight_memory(layer: LayerParams, family: str) -> Resources:
     """What the layer's weights take, where they are kept, without the register behind them."""
     width, depth = layer.word_width, layer.synapse.n_in * layer.groups
-    tables = -(-depth // 16)  # of one bit
-    unpack = -(-layer.lanes // 5) * 24 if layer.synapse.trits else 0
-    packed = width if layer.synapse.trits else 0
+    rows = -(-depth // 16)
+    found = Resources()
+    if layer.synapse.trits:
+        # A few tables for five of them, and a register more.
+        found = logic(family, -(-layer.lanes // 5) * 24, width)
     if layer.storage == "block":
         tile = plan_blocks(depth, width, family)
-        return Resources(lut=unpack + tile.choices // 2, ff=packed, ram=tile.n_blocks)
+        return found + Resources(lut=tile.choices, ram=tile.n_blocks)
     if layer.storage == "spram":
         banks = -(-depth // SPRAM_DEPTH)
-        return Resources(
-            lut=unpack + 60 + width * (banks - 1), ff=packed + 45, spram=-(-width // 16) * banks
-        )
+        address = Resources(lut=bits_for(depth) + 4 + width * (banks - 1))
+        return found + address + Resources(spram=-(-width // 16) * banks)
     if layer.storage == "lutram":
-        cells = -(-width // 4) * 6 * tables
-        return Resources(lut=unpack + 60 + cells + width * (tables - 1) // 2, ff=packed + 45)
+        cells = -(-width // 4) * 6 * rows
+        return found + logic(family, 60 + cells + width * choice(rows), bits_for(depth) + 30)
     # Tables of 16 words, and choices between them: of their own on iCE40, wired in on ECP5.
-    return Resources(lut=unpack + width * (tables if family == "ecp5" else 2 * tables - 1))
+    return found + Resources(lut=width * (rows if family == "ecp5" else 2 * rows - 1))
 
 
-def estimate_layer(layer: LayerParams, family: str) -> Resources:
-    """Look-up tables, flip-flops, block RAMs and multipliers of one layer."""
-    p, s, lanes, groups = layer.neuron, layer.synapse, layer.lanes, layer.groups
-    rows, row_lanes = layer.rows, layer.row_lanes
-    v, acc = p.membrane_width, s.acc_width
-    current = acc + p.fraction_bits
-    wide = max(v, current) + 1
-    adders = max((len(signed_digits(k)) for k in p.leak_num), default=1) - 1
-    late = p.spiking and (p.reset_time != "same" or p.output_lag)
-    product = v + p.leak_shift
+def _engine(layer: LayerParams, family: str) -> Resources:
+    """The accumulate engine, without the memory of weights."""
+    s, lanes, acc = layer.synapse, layer.lanes, layer.synapse.acc_width
+    found = _product(s, family) * lanes
+    ring = RotatingStore.is_ring(layer.groups, layer.family)
+    # The sums: what goes back to the ring's last word is cleared by the registers.
+    found += logic(family, adder(acc, family) * lanes)
+    found += estimate_store(lanes * acc, layer.groups, layer, family)
+    if ring:
+        found += logic(family, 0, 0, lanes * acc)
+    elif family == "ecp5":
+        found += logic(family, lanes * acc, 0)
+    if not RotatingStore.is_quick(layer.groups, layer.family):
+        found += logic(family, 0, lanes * acc)
+    if layer.folds > 1:
+        row = bits_for(layer.folds)
+        found += logic(family, layer.row_lanes * acc * choice(layer.folds) + 3, 4 * row, row)
+    address, group = bits_for(s.n_in * layer.groups), bits_for(layer.groups)
+    latency = AccumulateEngine.latency(s)
+    step = 0
+    if layer.groups > 1:
+        # The event's first word is its address times the groups.
+        step = address + adder(address, family) * (2 if layer.groups & (layer.groups - 1) else 1)
+    held = address + group + 5 * latency + s.payload_width * (latency - 1)
+    word = lanes * s.weight_width
+    return found + logic(family, 8 + step + 2 * group, held + word, address + group if step else 0)
 
-    # A carry chain takes one table a bit; so does a two-way choice. First the lanes: what is done
-    # for every event.
-    lut = acc + acc // 2  # accumulate, and clear
-    ff = s.weight_width
-    terms = s.payload_width // 2 + 1
-    if s.payload_width:
-        lut += terms * (s.weight_width + 1) + (terms - 1) * s.term_width
-        ff += (terms - 1) * s.term_width
-    ring = RotatingStore.is_ring(groups)
-    ff += groups * acc if ring else acc
-    lut += 0 if ring else _memory_tables(acc, groups, family)
-    ram = 0
-    if not ring and not _in_tables(groups, family):
-        ram += blocks(lanes * acc, groups, family)
-    lane = Resources(lut=lut * lanes, ff=ff * lanes, ram=ram)
 
-    # Then the neuron datapaths: what is done once a step.
-    lut = acc * (layer.folds - 1) // 2  # choose a row's sums
-    lut += adders * product + wide  # leak, and input
-    lut += (current if any(p.bias) else 0) + (2 * v if late else 0)
-    lut += p.count_width * 3 * wide if p.spiking else 0  # compare, subtract, choose
-    lut += 2 * v * (p.v_min is not None) + 3 * v * p.saturate
-    ff = product + current + 2 * wide + p.count_width
-    ram = 0
-    stored = v + (acc if layer.replay else 0)
-    if RotatingStore.is_ring(rows):
-        ff += rows * stored
-        lut += v // 4
-    else:
-        ff += stored
-        lut += _memory_tables(stored, rows, family)
-        if not _in_tables(rows, family):
-            ram += blocks(row_lanes * stored, rows, family)
-    value = p.count_width if p.spiking else v
-    depth = queue_depth(rows)
-    if depth <= 4:
-        ff += depth * value
-        lut += depth * value
-    else:
-        lut += _memory_tables(value, depth, family)
-        if not _in_tables(depth, family):
-            ram += blocks(row_lanes * value + 12, depth, family)
-    multipliers = len(set(p.leak_num)) > 1 and rows > 1
-    row = Resources(
-        lut=lut * row_lanes, ff=ff * row_lanes, ram=ram, dsp=row_lanes if multipliers else 0
+def _product(s: SynapseParams, family: str) -> Resources:
+    """Weight times value: the terms of the value's digits, and a tree of additions."""
+    bits, width = s.payload_width, s.weight_width
+    if not bits:
+        return Resources()
+    digits = booth_digits(bits)
+    if digits == 1:
+        return logic(family, width)
+    # A bit of a term is a function of two bits of the weight and of the value's bits around its
+    # digit: two bits of the lowest digit, three (two tables) of those between, one or two of the
+    # highest.
+    tables = width + 1 + 2 * width * (digits - 2) + (width + 1 if bits % 2 else width - 1)
+    registers, alone = 0, 0
+    terms, span = digits, width + 3
+    while terms > 1:
+        pairs, single = terms // 2, terms % 2
+        tables += pairs * adder(span, family)
+        registers += pairs * span
+        alone += single * (width + 1)
+        terms, span = pairs + single, min(span + 4, s.term_width)
+    return logic(family, tables, registers + alone, registers)
+
+
+def _replay(layer: LayerParams, family: str) -> Resources:
+    """The sums of a frame, which go round."""
+    if not layer.replay:
+        return Resources()
+    width = layer.row_lanes * layer.synapse.acc_width
+    count = bits_for(layer.rows) + bits_for(layer.replay + 1) + 4
+    # What comes in, or what goes out.
+    turn = width if layer.rows > 1 else 0
+    return estimate_store(width, layer.rows, layer, family) + logic(
+        family, turn + 8 + count, count, count + turn
     )
 
-    fixed = 120 + 14 * -(-row_lanes // CHUNK)
-    return lane + row + weight_memory(layer, family) + Resources(lut=fixed, ff=fixed)
+
+def _queue(width: int, depth: int, family: str) -> Resources:
+    """A `Queue`."""
+    level = bits_for(depth + 1)
+    if depth <= REGISTERS_MAX:
+        places = 2 * bits_for(depth) + level
+        return logic(family, width * (depth - 1) + 8, width * depth + places, places)
+    inner = depth - 1
+    address = bits_for(inner)
+    counts = 2 * (adder(address, family) + address) + 2 * adder(level, family) + 6
+    held = 2 * address + level + 1
+    return memory(width, inner, family) + logic(family, counts, held, held)
 
 
-def _in_tables(depth: int, family: str) -> bool:
-    """Whether a memory lives in look-up tables."""
-    return family == "ecp5" and depth <= 64
+def _groups(layer: LayerParams, family: str) -> Resources:
+    """Room for the groups of a pass."""
+    level = bits_for(queue_depth(layer.rows) + 1)
+    return logic(family, 2 * level + 4, level, level)
 
 
-def _memory_tables(width: int, depth: int, family: str) -> int:
-    """Look-up tables of a memory in them: four bits by sixteen words take six."""
-    return -(-width // 4) * 6 * -(-depth // 16) if _in_tables(depth, family) else 0
+def _spikes(layer: LayerParams, family: str) -> Resources:
+    """The serialiser of spikes."""
+    n, counts = layer.row_lanes, layer.neuron.count_width
+    address, group = bits_for(layer.neuron.n), bits_for(layer.rows)
+    chunks = -(-n // CHUNK)
+    part = min(n, CHUNK) * counts
+    entry = n * counts + group + 2 + chunks
+    depth = queue_depth(layer.rows)
+    # Which of the chunks hold spikes is not asked of one alone; a memory keeps it.
+    unused = chunks == 1 and depth <= REGISTERS_MAX
+    found = _groups(layer, family) + _queue(entry - unused, depth, family)
+    found += logic(family, 2 * group, group, group)
+    # The group's first address is its number times its lanes.
+    base = address - (3 if n % CHUNK == 0 else 0)
+    found += logic(family, adder(address, family) if layer.rows > 1 and n & (n - 1) else 0)
+    if SpikeSerialiser.latency(n):
+        held = n * counts + chunks + 3
+        found += logic(family, n * counts // 3 + chunks, held, chunks)
+        # A choice of one in `chunks` by a bit each.
+        chosen = part * -(-(2 * chunks - 1) // 3)
+        found += logic(family, chosen + 4 * chunks + 8, entry + 2 * chunks + 1, 2 * chunks)
+        found += _queue(part + base + 2, CHUNKS_DEPTH, family)
+    tables = (34 if n >= CHUNK else 4 * n) * (1 + counts) // 2 + 6 + address
+    if layer.rows > 1 and n % CHUNK:
+        tables += adder(address, family)
+    return found + logic(family, tables, part + base + address + 6, part + address)
 
 
-def estimate_stop(core: CoreParams, family: str) -> Resources:
-    """The same of a core's early stop; nothing where it has none."""
-    if core.stop is None:
-        return Resources()
-    width, n, ecp5 = core.score_width, core.n_outputs, family == "ecp5"
-    if core.output_width:
-        # Two comparisons, a difference, and the margin's comparison.
-        return Resources(lut=55 + (20 * width // 3 if ecp5 else 6 * width), ff=25 + 5 * width)
-    # Of each output a bit that is looked up; counts in a memory.
-    counts = n * width
-    ram = int(n > 64) if ecp5 else int(counts > 64)
-    return Resources(
-        lut=60 + (14 if ecp5 else 10) * width + 9 * n // 4,
-        ff=30 + 4 * width + n + (0 if ram or ecp5 else counts),
-        ram=ram,
+def _membranes(layer: LayerParams, family: str) -> Resources:
+    """The serialiser of membranes."""
+    n, width, address = layer.row_lanes, layer.neuron.membrane_width, bits_for(layer.neuron.n)
+    held = width + 2 * address + bits_for(n + 1) + 3
+    tables = width * -(-(2 * n - 1) // 3) + n + adder(address + 1, family) + address + 12
+    return (
+        _groups(layer, family)
+        + _queue(n * width + 2, queue_depth(layer.rows), family)
+        + logic(family, tables, held, held)
     )

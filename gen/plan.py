@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.estimate import Budget, Resources, estimate_layer, estimate_stop
+from spikefab.gen.estimate import Budget, Resources, estimate_around, estimate_core
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice, WeightStorage
 from spikefab.hdl.core import REVISION
@@ -60,7 +60,7 @@ class Plan:
         have one hash."""
         facts = {"revision": REVISION, **asdict(self.core)}
         for layer in facts["layers"]:
-            del layer["family"]  # the same hardware, laid out for another part
+            del layer["family"]  # the same spikes, laid out for another part
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for layer in self.qnet.layers:
             digest.update(np.ascontiguousarray(layer.weights, np.int8).tobytes())
@@ -94,11 +94,11 @@ def make_plan(
     lanes = _per_layer(qnet, "--lanes", lanes)
     shared = _per_layer(qnet, "--folds", folds)
     fold = [None] * n_layers if shared is None else shared
-    store = WeightStorage.of(qnet, budget, storage)
     narrow = [_layer(qnet, k, 1, rates[k], fold[k]) for k in range(n_layers)]
-    fixed = estimate_stop(_core(qnet, narrow), budget.family)
+    around = estimate_around(_core(qnet, narrow), budget.family)
+    store = WeightStorage.of(qnet, replace(budget, ram=budget.ram - around.ram), storage)
     if lanes is None:
-        layers, reasons = _choose(qnet, budget, rates, fold, store, fixed)
+        layers, reasons = _choose(qnet, budget, rates, fold, store)
     else:
         layers = store.place(
             [
@@ -107,12 +107,12 @@ def make_plan(
             ]
         )
         reasons = [f"{n} asked for" for n in lanes]
-    total = sum((estimate_layer(layer, budget.family) for layer in layers), fixed)
+    core = _core(qnet, layers)
     return Plan(
         qnet=qnet,
-        core=_core(qnet, layers),
+        core=core,
         budget=budget,
-        resources=total,
+        resources=estimate_core(core, budget.family),
         rates=rates,
         reasons=tuple(reasons),
         storage_reasons=store.reasons(layers),
@@ -183,9 +183,8 @@ def _choose(
     rates: Sequence[float],
     folds: Sequence[int | None],
     store: WeightStorage,
-    fixed: Resources,
 ) -> tuple[list[LayerParams], list[str]]:
-    """Widens the slowest layer, again and again, while the device has room beside `fixed`."""
+    """Widens the slowest layer, again and again, while the device has room."""
     narrow = [_layer(qnet, k, 1, rates[k], folds[k]) for k in range(len(qnet.layers))]
     layers = store.place(narrow)
     reasons = ["fast enough beside the slowest layer"] * len(layers)
@@ -202,7 +201,7 @@ def _choose(
             reasons[slowest] = f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes"
             return layers, reasons
         placed = store.place([*layers[:slowest], wider, *layers[slowest + 1 :]])
-        total = sum((estimate_layer(layer, budget.family) for layer in placed), fixed)
+        total = estimate_core(_core(qnet, placed), budget.family)
         fill = FILL[budget.family]
         limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
         tight = limit.exceeded(total)

@@ -114,11 +114,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
         f"predicted on {predicted['basis']}: {predicted['cycles_per_inference']:,.0f} cycles an "
         f"inference, {predicted['interval_cycles']:,.0f} back to back"
     )
-    need = plan.resources + shell_resources(target)
+    need = plan.resources + shell_resources(target, plan.core)
     what = "core and link" if target.board else "core"
     have = target.capacity
     output.say(
-        f"estimated for {what}: {need.cells(target.family):,} of {have.lut:,} logic cells, "
+        f"estimated for {what}: {need.lut:,} of {have.lut:,} logic cells, "
         f"{need.ff:,} flip-flops, {need.ram} of {have.ram} block RAMs, {need.dsp} multipliers"
         + (f", {need.spram} of {have.spram} SPRAMs" if have.spram else "")
     )

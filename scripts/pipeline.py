@@ -17,7 +17,7 @@ from spikefab.gen.cost import predict_cycles
 from spikefab.gen.design import Design
 from spikefab.gen.emit import TargetInfo, Vectors, emit
 from spikefab.gen.errors import InputError
-from spikefab.gen.estimate import Budget, Resources
+from spikefab.gen.estimate import Budget, Resources, estimate_link
 from spikefab.gen.network import Network
 from spikefab.gen.options import QuantiseOptions
 from spikefab.gen.plan import DEFAULT_RATE, Plan, make_plan
@@ -26,7 +26,14 @@ from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
 from spikefab.gen.samples import check_labels, load_samples
 from spikefab.gen.storage import Choice
-from spikefab.hdl.params import FRAMED, MAX_PAYLOAD_WIDTH, SPIKES, Coding, InputParams
+from spikefab.hdl.params import (
+    FRAMED,
+    MAX_PAYLOAD_WIDTH,
+    SPIKES,
+    Coding,
+    CoreParams,
+    InputParams,
+)
 from spikefab.scripts.files import write_whole
 from spikefab.sim.activity import record_activity
 from spikefab.sim.compare import Mismatch, first_mismatch
@@ -203,17 +210,9 @@ def prepare(network: Network, options: QuantiseOptions, calibration: Samples) ->
     return Prepared(network=network, qnet=qnet, report=report)
 
 
-LINK = {
-    "ecp5": Resources(lut=900, ff=400, ram=3),
-    "ice40": Resources(lut=580, ff=410, ram=5),
-}
-"""What a board's link, readout, clock and lights take beside the core, as placed: on ECP5 902 cells
-and 394 flip-flops; on iCE40 884 cells, 948 with weights to load."""
-
-
-def shell_resources(target: Target) -> Resources:
-    """What a target adds around the core."""
-    return LINK[target.family] if target.board is not None else Resources()
+def shell_resources(target: Target, core: CoreParams | None = None) -> Resources:
+    """What a target adds around the core; None: around most."""
+    return estimate_link(target.family, core) if target.board is not None else Resources()
 
 
 def target_budget(target: Target) -> Budget:
@@ -221,7 +220,7 @@ def target_budget(target: Target) -> Budget:
     c, link = target.capacity, shell_resources(target)
     return Budget(
         family=target.family,
-        lut=c.lut - link.cells(target.family),
+        lut=c.lut - link.lut,
         ff=c.ff - link.ff,
         ram=c.ram - link.ram,
         dsp=c.dsp,

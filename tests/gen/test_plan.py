@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import DrawnNetwork, networks
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.estimate import Budget, Resources, estimate_layer
+from spikefab.gen.estimate import Budget, estimate_core
 from spikefab.gen.plan import DEFAULT_RATE, FILL, MAX_AUTO_LANES, Plan, make_plan
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice
@@ -71,16 +71,14 @@ def test_refused_lanes(asked: int | list[int], words: str) -> None:
 
 def check_auto(qnet: QNetwork, budget: Budget, rates: list[float] | None = None) -> Plan:
     plan = make_plan(qnet, budget, rates=rates)
-    assert plan.resources == sum(
-        (estimate_layer(layer, budget.family) for layer in plan.core.layers), Resources()
-    )
+    assert plan.resources == estimate_core(plan.core, budget.family)
     narrowest = make_plan(qnet, budget, lanes=1)
     fill = FILL[budget.family]
     fits = not replace(
         budget, lut=int(fill * budget.lut), ff=int(fill * budget.ff)
     ).exceeded(narrowest.resources)  # fmt: skip
     if fits:
-        assert plan.resources.cells(budget.family) <= fill * budget.lut
+        assert plan.resources.lut <= fill * budget.lut
         assert plan.resources.ff <= fill * budget.ff
         assert plan.resources.ram <= budget.ram
     for layer, reason in zip(plan.core.layers, plan.reasons, strict=True):
