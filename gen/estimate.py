@@ -101,7 +101,7 @@ def _engine(layer: LayerParams, family: str) -> Resources:
 
 def _product(s: SynapseParams, family: str) -> Resources:
     """Weight times value: the terms of the value's digits, and a tree of additions."""
-    bits, width = s.payload_width, s.weight_width
+    bits, width = s.payload_width, s.term_width - s.payload_width
     if not bits:
         return Resources()
     digits = booth_digits(bits)

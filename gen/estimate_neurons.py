@@ -113,8 +113,10 @@ def _datapath(layer: LayerParams, timing: NeuronTiming, family: str) -> Resource
     found += cells(adder(u - zeros, family), u, u - zeros)
     # The spikes, and this step's reset; `stored`: bits that go to the store from a table.
     stored = 0
+    # A last choice shares its tables with the clearing of a memory.
+    chosen = v if ring else 0
     if timing.by_difference:
-        found += cells(adder(u + 1, family) + u // 3 + v, 2 * u + 2, u + 2)
+        found += cells(adder(u + 1, family) + u // 3 + chosen, 2 * u + 2, u + 2)
         stored = v
     elif p.spiking:
         resets = p.reset_time == "same" or p.reset_correction
@@ -125,7 +127,7 @@ def _datapath(layer: LayerParams, timing: NeuronTiming, family: str) -> Resource
                 found += cells(less(u - low))
                 stored = u - low
         if p.reset_time == "same" and p.reset != "subtract":
-            found += cells(v)
+            found += cells(chosen)
             stored = v
         if p.reset_correction:
             found += cells(adder(u, family) + top if p.reset == "subtract" else 2 * u, 2)
@@ -138,7 +140,7 @@ def _datapath(layer: LayerParams, timing: NeuronTiming, family: str) -> Resource
         if p.v_min is not None:
             found += cells(u + (compare(u, 1) if len(set(p.v_min)) == 1 else u))
         if p.saturate and u > v:
-            found += cells(1 + (u - v) // 3 + (v if ring else 0))
+            found += cells(1 + (u - v) // 3 + chosen)
     if ring:
         found += cells(0, 0, min(stored, v))
     return found
@@ -153,7 +155,9 @@ def _leak(layer: LayerParams, family: str) -> Resources:
         width = max(p.leak_num).bit_length() + 1
         if family == "ice40":
             return cells(v * width, v, v)
-        return cells(0, v) + Resources(dsp=-(-v // 18) * -(-width // 18))
+        # Of 18 bits either way; what is wider is cut into 17 bits and a sign.
+        n_dsp = [1 if bits <= 18 else -(-bits // 17) for bits in (v, width)]
+        return cells(0, v) + Resources(dsp=n_dsp[0] * n_dsp[1])
     # Lanes of their own may differ.
     all_digits = sorted((signed_digits(k) for k in p.leak_num), key=len)
     digits = all_digits[len(all_digits) // 2]

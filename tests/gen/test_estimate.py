@@ -235,7 +235,130 @@ class Packed:
 
 
 PACKED = [
-    # PACKED#
+    Packed(name="plain", network=neurons(), family="ecp5", cells=(1238, 2014, 2)),
+    Packed(name="one-lane", network=neurons(), family="ecp5", lanes=1, cells=(527, 248, 1)),
+    Packed(name="memories", network=neurons(), family="ecp5", lanes=4, cells=(685, 586, 1)),
+    Packed(
+        name="folds", network=neurons(), family="ecp5", lanes=32, folds=4, cells=(1152, 1479, 4)
+    ),
+    Packed(
+        name="clamp", network=neurons(v_min=(-40,)), family="ecp5", lanes=8, cells=(830, 1509, 1)
+    ),
+    Packed(
+        name="late-reset",
+        network=neurons(reset_time="next-after-leak"),
+        family="ecp5",
+        cells=(1188, 2226, 2),
+    ),
+    Packed(
+        name="zero",
+        network=neurons(reset="zero", leak_num=(53,), leak_shift=6),
+        family="ecp5",
+        cells=(2746, 2014, 2),
+    ),
+    Packed(
+        name="multi-spike",
+        network=neurons(count_width=3),
+        family="ecp5",
+        lanes=8,
+        cells=(1079, 1715, 1),
+    ),
+    Packed(
+        name="each-its-own",
+        network=neurons(
+            threshold=each(20, 60), bias=each(-20, 60), leak_num=each(200, 250), leak_shift=8
+        ),
+        family="ecp5",
+        lanes=4,
+        cells=(768, 742, 1, 4),
+    ),
+    Packed(
+        name="integrator",
+        network=make_network([64, 10], integrator=True),
+        family="ecp5",
+        lanes=5,
+        cells=(694, 956, 1),
+    ),
+    Packed(name="graded", network=graded(5), family="ecp5", cells=(2147, 2934, 2)),
+    Packed(name="static", network=graded(3, 4), family="ecp5", cells=(2052, 2976, 2)),
+    Packed(name="logic", network=neurons(), family="ecp5", storage="logic", cells=(1749, 2021, 0)),
+    Packed(
+        name="lutram", network=neurons(), family="ecp5", storage="lutram", cells=(2434, 2049, 0)
+    ),
+    Packed(
+        name="rate",
+        network=coded(200, coding="rate", payload_width=6, steps=20, seed=1),
+        family="ecp5",
+        lanes=4,
+        cells=(1160, 979, 3),
+    ),
+    Packed(
+        name="latency",
+        network=coded(200, coding="latency", payload_width=6, steps=20),
+        family="ecp5",
+        lanes=4,
+        cells=(1199, 917, 3),
+    ),
+    Packed(
+        name="delta",
+        network=coded(64, coding="delta", payload_width=4, threshold=2),
+        family="ecp5",
+        lanes=4,
+        cells=(895, 757, 1),
+    ),
+    Packed(name="plain", network=neurons(), family="ice40", lanes=8, cells=(1617, 1368, 3)),
+    Packed(name="one-lane", network=neurons(), family="ice40", lanes=1, cells=(341, 178, 5)),
+    Packed(
+        name="late-reset",
+        network=neurons(reset_time="next-after-leak"),
+        family="ice40",
+        cells=(2710, 2226, 4),
+    ),
+    Packed(
+        name="integrator",
+        network=make_network([64, 10], integrator=True),
+        family="ice40",
+        lanes=5,
+        cells=(1376, 956, 2),
+    ),
+    Packed(name="static", network=graded(3, 4), family="ice40", lanes=8, cells=(2449, 2100, 3)),
+    Packed(
+        name="spram",
+        network=neurons(),
+        family="ice40",
+        lanes=8,
+        storage="spram",
+        cells=(1656, 1395, 1, 0, 2),
+    ),
+    Packed(
+        name="logic",
+        network=make_network([16, 32]),
+        family="ice40",
+        lanes=4,
+        storage="logic",
+        cells=(1573, 1127, 1),
+    ),
+    Packed(
+        name="rate",
+        network=coded(64, coding="rate", payload_width=4, steps=8, seed=1),
+        family="ice40",
+        lanes=4,
+        cells=(1931, 1449, 4),
+    ),
+    Packed(
+        name="latency",
+        network=coded(64, coding="latency", payload_width=4, steps=8),
+        family="ice40",
+        lanes=4,
+        cells=(1779, 1422, 6),
+    ),
+    Packed(
+        name="delta",
+        network=coded(64, coding="delta", payload_width=4, threshold=2),
+        family="ice40",
+        lanes=4,
+        cells=(1569, 1312, 4),
+    ),
 ]
 
 
