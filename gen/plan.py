@@ -188,6 +188,8 @@ def _choose(
     narrow = [_layer(qnet, k, 1, rates[k], folds[k]) for k in range(len(qnet.layers))]
     layers = store.place(narrow)
     reasons = ["fast enough beside the slowest layer"] * len(layers)
+    fill = FILL[budget.family]
+    limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
 
     while True:
         slowest = max(range(len(layers)), key=lambda k: _cycles(layers[k], rates[k]))
@@ -195,17 +197,23 @@ def _choose(
         if here.groups == 1:
             reasons[slowest] = "one lane a neuron: no layer is slower"
             return layers, reasons
-        most = -(-here.neuron.n // (here.groups - 1))
-        wider = _layer(qnet, slowest, most, rates[slowest], folds[slowest])
-        if wider.lanes > MAX_AUTO_LANES:
-            reasons[slowest] = f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes"
+        first = ""
+        for groups in range(here.groups - 1, 0, -1):
+            wider = _layer(
+                qnet, slowest, -(-here.neuron.n // groups), rates[slowest], folds[slowest]
+            )
+            if wider.lanes > MAX_AUTO_LANES:
+                first = first or f"`auto` stops at {MAX_AUTO_LANES} lanes"
+                break
+            placed = store.place([*layers[:slowest], wider, *layers[slowest + 1 :]])
+            tight = limit.exceeded(estimate_core(_core(qnet, placed), budget.family))
+            if not tight:
+                layers = placed
+                break
+            first = first or f"more lanes would take too much {tight}"
+            if tight in ("logic", "flip-flops"):
+                break
+            # Fewer groups may need no memories for what is kept of each.
+        if layers[slowest] is here:
+            reasons[slowest] = f"the slowest layer; {first}"
             return layers, reasons
-        placed = store.place([*layers[:slowest], wider, *layers[slowest + 1 :]])
-        total = estimate_core(_core(qnet, placed), budget.family)
-        fill = FILL[budget.family]
-        limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
-        tight = limit.exceeded(total)
-        if tight:
-            reasons[slowest] = f"the slowest layer; more lanes would take too much {tight}"
-            return layers, reasons
-        layers = placed
