@@ -171,7 +171,7 @@ def _leak(layer: LayerParams, family: str) -> Resources:
         return cells(adder(v - low, family) + low // 4, v - low, v - low)
     if len(digits) == 2 and digits[0] == (shift, 1) and low < v:
         return cells(adder(v, family) + compare(low, 1) + inverted, v, v)
-    # Yosys adds three and more terms by full adders, two tables a bit, before the carry chain.
-    tables = adder(v + digits[0][0] - digits[-1][0], family) + 2 * v * max(0, len(digits) - 2)
+    # Yosys adds three and more terms by full adders, two to three tables a bit, and then a chain.
+    tables = adder(v + digits[0][0] - digits[-1][0], family) + 9 * v * max(0, len(digits) - 2) // 4
     tables += inverted * (len(digits) == 2 and digits[1][1] < 0)
     return cells(tables + 5 * (p.leak_rounding == "toward-zero"), v, v)
