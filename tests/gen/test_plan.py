@@ -130,6 +130,19 @@ def test_auto_widens_the_layer_that_is_slowest() -> None:
     assert make_plan(qnet, budget).rates == (DEFAULT_RATE,) * 2
 
 
+def test_auto_looks_past_widths_that_block_ram_forbids() -> None:
+    """On iCE40 more than eight groups keep their sums in block RAM, fewer in registers."""
+    small = replace(UP5K, spram=4, ram=14)
+    network = make_network([784, 128], saturate=False)
+    narrow = [
+        lanes
+        for lanes in (8, 10, 12, 14)
+        if make_plan(network, small, lanes=lanes).resources.ram > small.ram
+    ]
+    assert narrow
+    assert groups(make_plan(network, small))[0] <= 8
+
+
 def test_reasons() -> None:
     roomy = make_plan(make_network([8, 8, 4]), ECP5)
     assert "one lane a neuron: no layer is slower" in roomy.reasons
