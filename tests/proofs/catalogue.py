@@ -12,12 +12,14 @@ from unittest import mock
 
 from amaranth.hdl import unsigned
 from proofs.arrays import array_harness
+from proofs.collisions import colliding_memories
 from proofs.engines import engine_harness
 from proofs.faults import (
     BrokenOutput,
     LateStore,
     StuckInput,
     broken_by,
+    early_pops,
     hasty_passes,
     late_store,
     short_queue,
@@ -55,7 +57,7 @@ class Proof:
     """Cycles from reset that are looked at; 0: all, by an inductive invariant."""
     cover_depth: int = 24
     slow: bool = False
-    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+    around: Callable[[], AbstractContextManager[Any]] = colliding_memories
     """What holds while the component is built."""
 
     @property
@@ -66,13 +68,13 @@ class Proof:
     def method(self) -> str:
         return f"bounded, {self.depth} cycles" if self.depth else "unbounded"
 
-    def run(self, folder: Path, timeout: int = 1800) -> Result:
+    def run(self, folder: Path, timeout: int = 7200) -> Result:
         with self.around():
             if self.depth:
                 return bounded(self.build(), folder, self.depth, timeout)
             return unbounded(self.build(), folder, timeout)
 
-    def cover(self, folder: Path, timeout: int = 1800) -> Result:
+    def cover(self, folder: Path, timeout: int = 7200) -> Result:
         with self.around():
             return covered(self.build(), folder, self.cover_depth, timeout)
 
@@ -93,7 +95,7 @@ class Fault:
     def id(self) -> str:
         return f"{self.name}-{self.found_by}".replace(" ", "-")
 
-    def run(self, folder: Path, timeout: int = 600) -> Result:
+    def run(self, folder: Path, timeout: int = 1800) -> Result:
         with self.around():
             return bounded(self.build().only(self.found_by), folder, self.depth, timeout)
 
@@ -363,6 +365,10 @@ FAULTS: list[Fault] = [
     ),
     Fault(
         name="memory is late", build=lambda: store_harness(5, store=LateStore(2, [1, 2, 3, 0, 1])),
+        found_by="last_write_is_read", slow=True,
+    ),
+    Fault(
+        name="memory is popped early", build=lambda: store_harness(5), around=early_pops,
         found_by="last_write_is_read", slow=True,
     ),
     _late("engine", "accumulate", lambda: engine_harness(layer_params(4, 2)), "sum_of_the_step",

@@ -10,6 +10,7 @@ from unittest import mock
 
 from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import stream
+from proofs.collisions import colliding_memories
 from proofs.harness import Harness
 
 from spikefab.hdl.accumulate import AccumulateEngine
@@ -22,6 +23,7 @@ __all__ = [
     "LateStore",
     "StuckInput",
     "broken_by",
+    "early_pops",
     "hasty_passes",
     "late_store",
     "short_queue",
@@ -141,6 +143,13 @@ class LateStore(RotatingStore):
 def late_store(module: str) -> Iterator[None]:
     """A module of `spikefab.hdl` builds its stores as `LateStore`."""
     with mock.patch(f"spikefab.hdl.{module}.RotatingStore", LateStore):
+        yield
+
+
+@contextmanager
+def early_pops() -> Iterator[None]:
+    """A word in a memory may be popped in the cycle after that in which it is pushed."""
+    with mock.patch.object(RotatingStore, "MEMORY_SETTLE", 1), colliding_memories():
         yield
 
 
