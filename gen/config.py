@@ -277,11 +277,13 @@ class _Reader(TableReader):
                               lambda v: 0 <= v <= 1, 1.0)  # fmt: skip
         bits = value.get("bits", 8)
         if bits != "ternary" and not (
-            isinstance(bits, int) and not isinstance(bits, bool) and 2 <= bits <= 8
+            isinstance(bits, int) and not isinstance(bits, bool) and 1 <= bits <= 8
         ):
-            self.fail(f"{dotted}.bits", 'must be 2 to 8, or "ternary"', bits)
+            self.fail(f"{dotted}.bits", 'must be 1 to 8, or "ternary"', bits)
             return None
-        top = 1 if bits == "ternary" else (1 << (bits - 1)) - 1
+        if bits == 1 and density != 1:
+            self.fail(f"{dotted}.density", 'must be 1 with bits = 1; take "ternary"', density)
+        top = 1 if bits in (1, "ternary") else (1 << (bits - 1)) - 1
         scale = self.number(value, dotted, "scale", "> 0",
                             lambda v: v > 0 and math.isfinite(v), 1.0 / top)  # fmt: skip
         if len(self.problems) > before or size is None or n_in is None:

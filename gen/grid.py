@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Grid", "find_grid", "fit_grid", "fit_ternary"]
+__all__ = ["Grid", "find_grid", "fit_binary", "fit_grid", "fit_ternary"]
 
 ON_GRID = 1e-4
 """Weight LSBs that float32 arithmetic may put a weight off its grid."""
@@ -35,7 +35,8 @@ class Grid:
 def find_grid(w: np.ndarray, bits: int, per_channel: bool, ternary: bool = False) -> Grid | None:
     """The grid that `w` (n_out, n_in) already is on, or None.
 
-    Of all grids that fit `bits` the coarsest is taken, so that the integers are smallest.
+    Of all grids that fit `bits` the coarsest is taken, so that the integers are smallest. One bit
+    is binary: -1 and +1, and no weight may be 0.
     """
     rows = w if per_channel else w.reshape(1, -1)
     scales = np.array([_row_scale(row, bits, ternary) for row in rows])
@@ -48,11 +49,14 @@ def find_grid(w: np.ndarray, bits: int, per_channel: bool, ternary: bool = False
 
 
 def _row_scale(row: np.ndarray, bits: int, ternary: bool) -> float:
-    """The coarsest scale that puts every weight of `row` on the grid; 0 if all are 0, else NaN."""
+    """The coarsest scale that puts every weight of `row` on the grid, else NaN; 0 if all are 0,
+    and the grid has a 0."""
+    if bits == 1 and not row.all():
+        return float("nan")
     peak = row[np.abs(row).argmax()] if row.size else 0.0
     if peak == 0:
         return 0.0
-    low, high = (-1, 1) if ternary else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    low, high = (-1, 1) if ternary or bits == 1 else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     probe = row[np.flatnonzero(row)[:512]]
     for k in range(1, -low + 1):
         scale = abs(peak) / k
@@ -61,6 +65,8 @@ def _row_scale(row: np.ndarray, bits: int, ternary: bool) -> float:
             whole = np.rint(ratio)
             if np.abs(ratio - whole).max() > ON_GRID or whole.min() < low or whole.max() > high:
                 break
+            if bits == 1 and not whole.all():
+                break  # all but 0, and 0 is not there
         else:
             # Least squares averages the float noise of the single weight that was tried.
             refined = float(row @ whole / (whole @ whole))
@@ -82,7 +88,7 @@ def fit_grid(
     x: np.ndarray | None = None,
     unit: float | None = None,
 ) -> Grid:
-    """The grid of `bits` that costs least when `w` (n_out, n_in) is rounded to it.
+    """The grid of `bits`, 2 or more, that costs least when `w` (n_out, n_in) is rounded to it.
 
     The cost is the error of the input sums, ``||(w - wq) x||**2`` over recorded source counts `x`
     (steps, n_in), or that of the weights where there are none. `unit`: a value (the threshold)
@@ -167,6 +173,42 @@ def fit_ternary(
     if unit is not None:
         best_scale = _whole_unit(best_scale, unit, cost, FREE * least)
     return Grid(weights, best_scale, False)
+
+
+def fit_binary(
+    w: np.ndarray, per_channel: bool, x: np.ndarray | None = None, unit: float | None = None
+) -> Grid:
+    """-1 and +1 times a scale: the weights' signs, and the scale that costs least with them.
+
+    That is the mean magnitude where there is no `x` (Rastegari et al.: XNOR-Net, 2016). There is
+    no 0: a weight of 0 becomes +1. A channel of zeros alone takes the smallest scale of the others.
+    Cost and `unit` as in `fit_grid`.
+    """
+    x = _thin(x)
+    w32 = w.astype(np.float32)
+    weights = np.where(w < 0, -1, 1).astype(np.int8)
+    signs = weights.astype(np.float32)
+
+    def shared(a: np.ndarray) -> np.ndarray:
+        return a if per_channel else a.sum(keepdims=True)
+
+    def cost(scale: np.ndarray) -> np.ndarray:
+        return shared(_error(w32 - signs * scale[:, None].astype(np.float32), x))
+
+    # |w - s b|**2 is least at s = (w b) / (b b), over weights and sums alike.
+    mean = shared(np.abs(w).mean(axis=1)) / (1 if per_channel else len(w))
+    top, bottom = shared((w * weights).sum(axis=1)), shared(np.full(len(w), float(w.shape[1])))
+    if x is not None:
+        sums, units = w32 @ x.T, signs @ x.T
+        top = top + shared(np.einsum("ij,ij->i", sums, units, dtype=np.float64))
+        bottom = bottom + shared(np.einsum("ij,ij->i", units, units, dtype=np.float64))
+    # Where signs alone turn the recorded sums round, no scale helps them.
+    scale = np.where(top > 0, top / bottom, mean)
+    least = scale[scale > 0].min(initial=np.inf)
+    scale[scale == 0] = least if np.isfinite(least) else 1.0
+    if unit is not None:
+        scale = _whole_unit(scale, unit, cost, FREE * cost(scale))
+    return Grid(weights, scale, False)
 
 
 def _thin(x: np.ndarray | None) -> np.ndarray | None:

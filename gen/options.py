@@ -24,8 +24,8 @@ class QuantiseOptions:
     """How to turn floats into integers. Raises `InputError` with every bad field."""
 
     weight_bits: WeightBits | tuple[WeightBits, ...] = 6
-    """Bits of a weight, 1 to 8, or "ternary"; one for all layers, or one a layer. 1 bit holds 0
-    and -1 only and is refused where the weights are not that."""
+    """Bits of a weight, 1 to 8, or "ternary"; one for all layers, or one a layer. 1 bit is binary:
+    each weight is +1 or -1 times the scale, and none is 0."""
     per_channel: bool = False
     """A scale for each output neuron instead of one for the layer."""
     membrane_bits: int | None = None

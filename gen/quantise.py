@@ -10,7 +10,7 @@ import numpy as np
 
 from spikefab.gen.bounds import accumulator_range
 from spikefab.gen.errors import InputError
-from spikefab.gen.grid import Grid, find_grid, fit_grid, fit_ternary
+from spikefab.gen.grid import Grid, find_grid, fit_binary, fit_grid, fit_ternary
 from spikefab.gen.leak import leak_ratio
 from spikefab.gen.membrane import MembraneFit
 from spikefab.gen.network import Network, Population, Projection
@@ -179,7 +179,7 @@ class _LayerJob:
         return layer, report, fitted.needs_steps
 
     def _grid(self) -> Grid:
-        name, w = self.population.name, self.effective
+        w = self.effective
         per_channel = self.options.per_channel
         if per_channel and not self.neuron.spiking:
             per_channel = False
@@ -191,15 +191,18 @@ class _LayerJob:
             found = find_grid(w, self.width, bool(channel), ternary)
             if found is not None:
                 return found
-        if self.width == 1:
-            raise InputError(
-                f"node {name!r}: 1-bit weights are 0 and -1 times a scale, and the layer has "
-                "others; use at least 2 bits, or ternary"
-            )
         threshold = self.neuron.threshold
         unit = float(threshold[0]) if self.neuron.spiking and np.ptp(threshold) == 0 else None
         if ternary:
             return fit_ternary(w, per_channel, self.x, unit)
+        if self.width == 1:
+            zeros = float((w == 0).mean())
+            if zeros:
+                self._note(
+                    f"{100 * zeros:.2g} % of the weights are 0, which binary weights are not: they "
+                    "become +1 LSB; ternary keeps them"
+                )
+            return fit_binary(w, per_channel, self.x, unit)
         return fit_grid(w, self.width, per_channel, self.x, unit)
 
     def _note(self, text: str) -> None:
@@ -231,7 +234,7 @@ class _LayerJob:
         low, high = -(1 << (self.width - 1)), (1 << (self.width - 1)) - 1
         beyond = w / grid.scale[:, None]
         clipped = 0.0
-        if not grid.exact and self.bits != "ternary":
+        if not grid.exact and self.bits not in (1, "ternary"):
             clipped = float(((beyond < low - 0.5) | (beyond > high + 0.5)).mean())
         return LayerReport(
             name=self.population.name,

@@ -41,7 +41,8 @@ class LayerReport:
     """Steps a sample that the bound holds for; None: any number."""
 
     def __str__(self) -> str:
-        bits = self.weight_bits if self.weight_bits == "ternary" else f"{self.weight_bits}-bit"
+        named: dict[WeightBits, str] = {1: "binary", "ternary": "ternary"}
+        bits = named.get(self.weight_bits, f"{self.weight_bits}-bit")
         cost = "exact" if self.weight_exact else f"off by {100 * self.weight_error:.2g} %"
         room = "clamped" if self.bound is None else f"bound {self.bound[0]} to {self.bound[1]}"
         if self.bound_steps is not None:

@@ -104,7 +104,7 @@ class AccumulateEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p, groups = self.params, self.params.groups
-        width = p.synapse.weight_width
+        width = p.synapse.operand_width
         item = self.i.payload
 
         # Issue: one weight word a cycle.

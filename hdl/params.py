@@ -96,7 +96,7 @@ class SynapseParams:
     n_out: int
     """Targets, 1 to 65,536: the fan-out of each event."""
     weight_width: int
-    """Bits of a stored weight, 1 to 8 two's complement (1: the weights are 0 and -1)."""
+    """Bits of a stored weight: 2 to 8 two's complement; 1: binary weights, -1 and +1, no 0."""
     acc_min: int
     """Smallest sum that one step's events can reach, in any order: weight LSBs, <= 0."""
     acc_max: int
@@ -132,9 +132,14 @@ class SynapseParams:
         return max(width, self.term_width + 1)
 
     @property
+    def operand_width(self) -> int:
+        """Bits of a weight as the signed number that is added: a binary one needs two."""
+        return max(2, self.weight_width)
+
+    @property
     def term_width(self) -> int:
         """Bits of what an event adds to a sum: its weight times its value."""
-        return self.weight_width + self.payload_width
+        return self.operand_width + self.payload_width
 
 
 @dataclass(frozen=True, kw_only=True)

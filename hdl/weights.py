@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,7 +22,8 @@ def pack_weights(params: LayerParams, weights: Sequence[Sequence[int]]) -> list[
     """The weight memory's words, of `params.word_width` bits: word ``a * groups + g`` holds the
     weights from source a to the neurons of group g, lane 0 in the lowest bits.
 
-    `weights`: n_out rows of n_in signed integers. Of the last group, lanes without a neuron hold 0.
+    `weights`: n_out rows of n_in signed integers. Binary weights are stored as their sign bit. Of
+    the last group, lanes without a neuron hold 0, which binary weights do not have: there +1.
     """
     synapse, lanes, groups = params.synapse, params.lanes, params.groups
     width = synapse.weight_width
@@ -35,6 +36,8 @@ def pack_weights(params: LayerParams, weights: Sequence[Sequence[int]]) -> list[
             word = [row[source] for row in rows[group * lanes : (group + 1) * lanes]]
             if synapse.trits:
                 words.append(pack_trits(word))
+            elif width == 1:
+                words.append(sum((weight < 0) << k for k, weight in enumerate(word)))
             else:
                 words.append(sum((weight & mask) << k * width for k, weight in enumerate(word)))
     return words
@@ -46,7 +49,7 @@ class WeightMemory(wiring.Component):
     Members
     -------
     address : in
-    word : out, lanes x weight_width
+    word : out, lanes x signed(operand_width)
         The weights at `address`, `latency` cycles later, from a register.
     load : in, LoadPort
         Only where `params.loaded`: writes a word.
@@ -61,7 +64,7 @@ class WeightMemory(wiring.Component):
         self.words = pack_weights(params, weights)
         ports: dict[str, Any] = {
             "address": In(range(len(self.words))),
-            "word": Out(params.lanes * params.synapse.weight_width),
+            "word": Out(params.lanes * params.synapse.operand_width),
         }
         if params.loaded:
             ports["load"] = In(LoadPort(load_columns(params), len(self.words)))
@@ -90,6 +93,9 @@ class WeightMemory(wiring.Component):
             wiring.connect(m, wiring.flipped(self.load), memory.load)
         if p.synapse.trits:
             m.d.sync += self.word.eq(Cat(*unpack_trits(memory.word, p.lanes)))
+        elif p.synapse.weight_width == 1:
+            # +1 is 0b01 and -1 is 0b11: the stored sign, and a one below it.
+            m.d.comb += self.word.eq(Cat(Cat(Const(1, 1), sign) for sign in memory.word))
         else:
             m.d.comb += self.word.eq(memory.word)
         return m

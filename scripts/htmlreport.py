@@ -174,7 +174,7 @@ def _network(data: ReportData) -> str:
     columns += [(layer.name, layer.neurons, layer.note) for layer in data.layers]
 
     def weights(layer: LayerInfo) -> str:
-        return "ternary" if layer.ternary else f"{layer.weight_bits}-bit weights"
+        return _width(layer.weight_bits, layer.ternary) or f"{layer.weight_bits}-bit weights"
 
     def lanes(layer: LayerInfo) -> str:
         return f"{layer.lanes} lane{'s' if layer.lanes != 1 else ''}"
@@ -186,6 +186,11 @@ def _network(data: ReportData) -> str:
         "work through."
     )
     return _section("Network", explain, f'<div class="scroll net">{chart}</div>')
+
+
+def _width(bits: int, ternary: bool) -> str:
+    """The name of weights that have one."""
+    return "ternary" if ternary else "binary" if bits == 1 else ""
 
 
 def _raster(data: ReportData) -> str:
@@ -228,7 +233,7 @@ def _weights(data: ReportData) -> str:
     parts = []
     for layer in data.weights:
         levels = len(np.unique(np.round(layer.after, 9)))
-        width = "ternary" if layer.ternary else f"{layer.bits} bits"
+        width = _width(layer.bits, layer.ternary) or f"{layer.bits} bits"
         error = float(np.sqrt(np.mean((np.ravel(layer.after) - np.ravel(layer.before)) ** 2)))
         spread = float(np.std(layer.before)) or 1.0
         caption = f"{width}, {levels} levels in use, rms error {100 * error / spread:.1f} % of σ"

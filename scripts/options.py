@@ -94,7 +94,8 @@ def add_quantise(parser: argparse.ArgumentParser) -> None:
         "--weight-bits",
         default="6",
         metavar="N|N,N,…|ternary",
-        help="bits of a weight, 2 to 8, for all layers or one a layer (default: 6)",
+        help="bits of a weight, 1 (binary: +1 and -1) to 8, for all layers or one a layer "
+        "(default: 6)",
     )
     group.add_argument(
         "--per-channel", action="store_true", help="a weight scale for each neuron of a layer"

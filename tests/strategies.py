@@ -172,9 +172,13 @@ def _layer(
 ) -> tuple[QLayer, bool]:
     bits = draw(st.sampled_from(WEIGHT_WIDTHS), label=f"weights {index}")
     width = 2 if bits == "ternary" else int(bits)
-    low, high = (-1, 1) if bits == "ternary" else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
+    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
+    if bits in (1, "ternary"):
+        low, high = -1, 1
     weights = rng.integers(low, high + 1, (n, n_in))
-    if draw(st.booleans(), label="excitatory") and high > 0:
+    if bits == 1:
+        weights = np.where(weights < 0, -1, 1)
+    if draw(st.booleans(), label="excitatory"):
         weights = np.where(rng.random(weights.shape) < 0.7, np.abs(weights), weights)
         weights = np.minimum(weights, high)
     acc = accumulator_range(weights, source_max)

@@ -105,6 +105,7 @@ def test_random_weights(folder: Path) -> None:
     assert np.array_equal(first, weight("seed = 1, bits = 4, scale = 0.25, density = 0.3"))
     assert not np.array_equal(first, weight("seed = 2, bits = 4, scale = 0.25, density = 0.3"))
     assert set(np.unique(weight('seed = 1, bits = "ternary"'))) == {-1.0, 1.0}
+    assert set(np.unique(weight("seed = 1, bits = 1, scale = 0.5"))) == {-0.5, 0.5}
     assert np.abs(weight("seed = 1")).max() == 1.0
     assert not weight("seed = 1, density = 0").any()
 
@@ -170,7 +171,9 @@ def test_random_weights(folder: Path) -> None:
         (HEAD + LAYER.replace("seed = 1", "seed = 1, density = 2"), "layer[1].weights.density = 2: "
          "must be from 0 to 1"),
         (HEAD + LAYER.replace("seed = 1", "seed = 1, bits = 9"), "layer[1].weights.bits = 9: must "
-         'be 2 to 8, or "ternary"'),
+         'be 1 to 8, or "ternary"'),
+        (HEAD + LAYER.replace("seed = 1", "seed = 1, bits = 1, density = 0.5"), "layer[1].weights."
+         'density = 0.5: must be 1 with bits = 1; take "ternary"'),
         (HEAD + LAYER.replace("seed = 1", "seed = 1, scale = 0"), "layer[1].weights.scale = 0: "),
         (HEAD + LAYER.replace("seed = 1", "seed = 1, dens = 1"), "layer[1].weights.dens: is not a "
          "known key; did you mean 'density'?"),
@@ -222,7 +225,7 @@ def test_every_problem_at_once(folder: Path) -> None:
         "[[layer]]\nsize = 2\nbeta = 2\nthreshold = -1\nbias = [1]\n"
         'weights = { file = "absent.npz", key = "a" }\n'
         '[[layer]]\nsize = -2\nneuron = "x"\n'
-        "[[layer]]\nsize = 2\nbeta = 0.5\nv_leak = [1, 2, 3]\nweights = { seed = 1, bits = 1 }\n",
+        "[[layer]]\nsize = 2\nbeta = 0.5\nv_leak = [1, 2, 3]\nweights = { seed = 1, bits = 9 }\n",
     )
     keys = [problem.split(":")[0].split(" = ")[0] for problem in problems]
     assert keys == [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikefab.gen.grid import find_grid, fit_grid, fit_ternary
+from spikefab.gen.grid import find_grid, fit_binary, fit_grid, fit_ternary
 
 
 @given(
@@ -52,12 +52,28 @@ def test_weights_off_the_grid_or_too_wide_are_not_on_it() -> None:
     assert find_grid(np.random.default_rng(0).normal(size=(10, 10)), 8, per_channel=False) is None
 
 
-def test_one_bit_holds_nothing_and_one_negative_value() -> None:
-    w = np.array([[0, -0.3], [-0.3, 0]])
+def test_one_bit_is_a_sign() -> None:
+    w = np.array([[0.25, -0.25], [-0.25, -0.25]])
     grid = find_grid(w, 1, per_channel=False)
     assert grid is not None
-    assert grid.weights.tolist() == [[0, -1], [-1, 0]]
-    assert find_grid(-w, 1, per_channel=False) is None
+    assert grid.weights.tolist() == [[1, -1], [-1, -1]]
+    assert grid.scale.tolist() == [0.25]
+    channels = find_grid(w * [[1], [3]], 1, per_channel=True)
+    assert channels is not None
+    assert channels.weights.tolist() == grid.weights.tolist()
+    assert channels.scale.tolist() == [0.25, 0.75]
+    assert find_grid(w * [[1], [3]], 1, per_channel=False) is None
+
+
+@pytest.mark.parametrize("value", [0, 1e-9, 0.5, 0.2])
+def test_one_bit_has_no_zero_and_no_second_magnitude(value: float) -> None:
+    w = np.full((3, 700), -0.25)
+    w[2, 650] = value
+    assert find_grid(w, 1, per_channel=False) is None
+    assert find_grid(w, 1, per_channel=True) is None
+    assert find_grid(np.zeros((2, 3)), 1, per_channel=False) is None
+    silent = np.array([[0.0, 0], [0.25, -0.25]])
+    assert find_grid(silent, 1, per_channel=True) is None
 
 
 def test_ternary_grid_has_no_minus_two() -> None:
@@ -112,6 +128,57 @@ def test_recorded_spikes_weigh_the_error() -> None:
     for bits in (3, 4, 6):
         assert cost(fit_grid(w, bits, False, x)) < 0.5 * cost(fit_grid(w, bits, False))
     assert cost(fit_ternary(w, False, x)) < cost(fit_ternary(w, False))
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_binary_takes_the_scale_that_costs_least(per_channel: bool, recorded: bool) -> None:
+    rng = np.random.default_rng(7)
+    w = rng.normal(size=(5, 40)) * np.geomspace(0.1, 1, 5)[:, None]
+    x = (rng.random((100, 40)) < 0.3).astype(int) if recorded else np.zeros((0, 40), int)
+    grid = fit_binary(w, per_channel, x if recorded else None)
+    assert (grid.weights == np.sign(w)).all()
+    assert not grid.exact
+    assert len(grid.scale) == (5 if per_channel else 1)
+    if not recorded:
+        expected = np.abs(w).mean(axis=1) if per_channel else [np.abs(w).mean()]
+        np.testing.assert_allclose(grid.scale, expected)
+
+    def cost(scale: np.ndarray) -> np.ndarray:
+        off = w - grid.weights * scale[:, None]
+        rows = np.square(off).sum(axis=1) + np.square(off @ x.T).sum(axis=1)
+        return rows if per_channel else rows.sum(keepdims=True)
+
+    for factor in (0.97, 1.03):
+        assert (cost(grid.scale) < cost(grid.scale * factor)).all()
+
+
+def test_binary_threshold_becomes_a_whole_number_where_it_is_free() -> None:
+    w = np.random.default_rng(8).normal(size=(20, 100)) * 0.1
+    grid = fit_binary(w, False, unit=1.0)
+    ratio = 64 / grid.scale[0]
+    assert abs(ratio - round(ratio)) < 1e-9
+    assert grid.scale[0] == pytest.approx(np.abs(w).mean(), rel=0.2)
+
+
+def test_binary_zeros_become_plus_one() -> None:
+    w = np.array([[0.0, -0.5, 1.0], [-0.25, 0.0, -0.5], [0.0, 0.0, 0.0]])
+    signs = [[1, -1, 1], [-1, 1, -1], [1, 1, 1]]
+    for x in (None, np.array([[1, 1, 0], [0, 1, 1]])):
+        for per_channel in (False, True):
+            grid = fit_binary(w, per_channel, x)
+            assert grid.weights.tolist() == signs
+            assert (grid.scale > 0).all()
+    assert fit_binary(w, True).scale.tolist() == [0.5, 0.25, 0.25]
+    silent = fit_binary(np.zeros((2, 3)), True)
+    assert (silent.weights == 1).all()
+    assert silent.scale.tolist() == [1, 1]
+
+
+def test_binary_scale_is_above_zero_where_the_signs_turn_the_sums_round() -> None:
+    w = np.array([[1.0, -0.1, -0.1, -0.1]])
+    grid = fit_binary(w, False, np.full((50, 4), 9))
+    assert grid.scale.tolist() == [pytest.approx(0.325)]
 
 
 @pytest.mark.parametrize("bits", [3, 4, 6, 8])

@@ -137,7 +137,7 @@ def test_gains_that_differ_keep_narrow_weights_exact_with_a_scale_each() -> None
     assert len(qnet.layers[0].neuron.threshold) == 6
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 6, 8, "ternary"])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8, "ternary"])
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_trained_looking_weights_fit_and_a_wider_grid_costs_less(
     bits: Any, per_channel: bool
@@ -150,11 +150,14 @@ def test_trained_looking_weights_fit_and_a_wider_grid_costs_less(
     width = 2 if bits == "ternary" else bits
     assert layer.weights.dtype == np.int8
     assert layer.synapse.weight_width == width
-    assert layer.weights.min() >= -(1 << (width - 1))
-    assert layer.weights.max() < 1 << (width - 1)
+    if bits == 1:
+        assert set(np.unique(layer.weights)) == {-1, 1}
+    else:
+        assert layer.weights.min() >= -(1 << (width - 1))
+        assert layer.weights.max() < 1 << (width - 1)
     assert layer.ternary == (bits == "ternary")
     assert not layer.weight_exact
-    limit = {2: 0.6, 3: 0.3, 4: 0.15, 6: 0.05, 8: 0.015, "ternary": 0.6}[bits]
+    limit = {1: 0.62, 2: 0.6, 3: 0.3, 4: 0.15, 6: 0.05, 8: 0.015, "ternary": 0.6}[bits]
     assert 0 < report.layers[0].weight_error < limit
 
 
@@ -168,12 +171,30 @@ def test_layers_may_have_widths_of_their_own() -> None:
         quantise(network, QuantiseOptions(weight_bits=(4, 4, 4)))
 
 
-def test_one_bit_is_taken_where_it_fits_and_refused_elsewhere() -> None:
-    fits = np.array([[0, -0.5, -0.5], [-0.5, 0, 0]])
-    qnet = quantise(make_network([fits]), QuantiseOptions(weight_bits=1))
-    assert qnet.layers[0].weights.tolist() == [[0, -1, -1], [-1, 0, 0]]
-    with pytest.raises(InputError, match="use at least 2 bits, or ternary"):
-        quantise(make_network([-fits]), QuantiseOptions(weight_bits=1))
+def test_one_bit_is_binary() -> None:
+    signs = np.array([[1, -1, -1], [-1, 1, 1], [-1, -1, -1]])
+    options = QuantiseOptions(weight_bits=1, input_max=3, steps=4)
+    qnet, report = quantise_with_report(make_network([signs * 0.5]), options)
+    layer = qnet.layers[0]
+    assert layer.weight_exact
+    assert layer.weights.tolist() == signs.tolist()
+    assert (layer.scale.tolist(), layer.neuron.threshold) == ([0.5], (2,))
+    synapse = layer.synapse
+    assert (synapse.weight_width, synapse.acc_min, synapse.acc_max) == (1, -9, 6)
+    assert report.lines()[0].startswith("lif0: binary weights, exact, scale 0.5; ")
+    assert len(report.lines()) == 1
+
+
+def test_zeros_are_said_to_become_plus_one() -> None:
+    w = np.array([[0, -0.5, -0.5, 0.5], [-0.5, 0.5, 0.5, 0.5]])
+    qnet, report = quantise_with_report(make_network([w]), QuantiseOptions(weight_bits=1))
+    layer = qnet.layers[0]
+    assert not layer.weight_exact
+    assert layer.weights.tolist() == [[1, -1, -1, 1], [-1, 1, 1, 1]]
+    assert report.lines()[1] == (
+        "lif0: 12 % of the weights are 0, which binary weights are not: they become +1 LSB; "
+        "ternary keeps them"
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,27 @@ def test_ternary_weights_are_packed() -> None:
     assert not make_plan(qnet, ECP5, lanes=10, storage="logic").core.layers[0].synapse.trits
 
 
+def test_binary_weights_take_a_bit() -> None:
+    """Whatever they are kept in."""
+    qnet = make_network([784, 128, 16])
+    layers = tuple(
+        replace(
+            layer,
+            weights=np.where(layer.weights < 0, -1, 1).astype(np.int8),
+            synapse=replace(layer.synapse, weight_width=1),
+        )
+        for layer in qnet.layers
+    )
+    qnet = replace(qnet, layers=layers)
+    for budget, storage in ((ECP5, "block"), (ECP5, "logic"), (ECP5, "lutram"), (UP5K, "spram")):
+        core = make_plan(qnet, budget, lanes=[32, 16], storage=storage).core
+        assert [layer.word_width for layer in core.layers] == [32, 16]
+    plan = make_plan(qnet, ECP5, lanes=[32, 16], storage="block")
+    # 3,136 words of 32 bits: six blocks of 16,384 bits would hold 98,304 of the 100,352.
+    assert plan.resources.ram == 7 + 1
+    assert make_plan(qnet, UP5K, lanes=[32, 16], storage=["spram", "block"]).resources.spram == 2
+
+
 @pytest.mark.parametrize(
     ("budget", "asked", "words"),
     [

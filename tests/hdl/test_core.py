@@ -28,6 +28,8 @@ def draw_network(seed: int) -> tuple[QNetwork, list[int], np.ndarray]:
         bits = r.randint(1, 8)
         low, high = -(1 << (bits - 1)), max(1, 1 << (bits - 1))
         weights = rng.integers(low, high, size=(n, n_in))
+        if bits == 1:
+            weights = np.where(weights < 0, -1, 1)
         neuron = draw_neuron(r, n, spiking=not output or r.random() < 0.7)
         synapse = SynapseParams(
             n_in=n_in,

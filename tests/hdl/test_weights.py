@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,16 @@ from amaranth.sim import Simulator
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.memories import LATENCY, BlockMemory, LogicMemory, LutMemory, Spram
 from spikefab.hdl.memory_layout import plan_blocks
-from spikefab.hdl.params import Family, LayerParams, NeuronParams, SynapseParams, trit_bits
+from spikefab.hdl.params import (
+    Family,
+    LayerParams,
+    NeuronParams,
+    Storage,
+    SynapseParams,
+    trit_bits,
+)
 from spikefab.hdl.trits import pack_trits, unpack_trits
-from spikefab.hdl.weights import pack_weights
+from spikefab.hdl.weights import WeightMemory, pack_weights
 from spikefab.sim.gates import cells_used, netlist
 
 
@@ -41,6 +49,33 @@ def layer(n_in: int, n: int, lanes: int, bits: int, *, trits: bool = False) -> L
 def test_a_word_holds_a_weight_a_lane() -> None:
     weights = [[1, -1], [2, -2], [3, -3]]  # 3 neurons, 2 sources, on 2 lanes
     assert pack_weights(layer(2, 3, 2, 4), weights) == [0x21, 0x03, 0xEF, 0x0D]
+
+
+def test_a_word_of_binary_weights_holds_a_sign_a_lane() -> None:
+    """Where there is no neuron it holds a 0: any bit would do."""
+    weights = [[1, -1], [-1, -1], [-1, 1]]  # 3 neurons, 2 sources, on 2 lanes
+    assert pack_weights(layer(2, 3, 2, 1), weights) == [0b10, 0b01, 0b11, 0b00]
+
+
+@pytest.mark.parametrize("family", ["", "ecp5", "ice40"])
+@pytest.mark.parametrize("storage", ["block", "spram", "lutram", "logic"])
+def test_binary_weights_are_plus_and_minus_one(storage: Storage, family: Family) -> None:
+    """Every storage: two's complement in the cycle in which the word comes, a bit a weight."""
+    if (storage, family) in (("spram", "ecp5"), ("lutram", "ice40")):
+        pytest.skip("no such memory")
+    rng = random.Random(5)
+    n_in, n, lanes = 9, 43, 20
+    weights = [[rng.choice((-1, 1)) for _ in range(n_in)] for _ in range(n)]
+    params = replace(layer(n_in, n, lanes, 1), storage=storage, family=family)
+    assert (params.word_width, WeightMemory.latency(params.synapse)) == (20, LATENCY)
+    memory = WeightMemory(params, weights)
+    words = []
+    for source in range(n_in):
+        for group in range(params.groups):
+            lane = [row[source] & 3 for row in weights[group * lanes : (group + 1) * lanes]]
+            lane += [1] * (lanes - len(lane))
+            words.append(sum(weight << 2 * k for k, weight in enumerate(lane)))
+    read_all(memory, some_addresses(len(words)), words, memory.words, params.word_width)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -98,14 +133,23 @@ def test_many_trits() -> None:
         assert unpacked(word, n) == trits
 
 
-def read_all(memory: Any, addresses: list[int], words: list[int]) -> None:
-    """Addresses, a new one in every cycle, give the words; loaded memories are loaded first."""
+def read_all(
+    memory: Any,
+    addresses: list[int],
+    words: list[int],
+    stored: list[int] | None = None,
+    width: int | None = None,
+) -> None:
+    """Addresses, a new one in every cycle, give the words; loaded memories are loaded first.
+
+    `stored`: what is loaded, `width` bits a word, where that is not what comes out."""
     got = []
+    width = memory.width if width is None else width
 
     async def read(ctx: Any) -> None:
         if hasattr(memory, "load"):
-            for row, word in enumerate(words):
-                for column in range(-(-memory.width // 16)):
+            for row, word in enumerate(stored or words):
+                for column in range(-(-width // 16)):
                     ctx.set(memory.load.row, row)
                     ctx.set(memory.load.data, word >> 16 * column & 0xFFFF)
                     ctx.set(memory.load.write, 1 << column)

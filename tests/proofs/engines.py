@@ -70,7 +70,7 @@ def engine_harness(params: LayerParams, engine: Any = None) -> Harness:
         sources.append(h.before(sources[-1], f"address_{k + 1}_ago"))
         values.append(h.before(values[-1], f"value_{k + 1}_ago") if graded else value)
     event, closes = Signal(), Signal()
-    weight = Signal(signed(params.synapse.weight_width))
+    weight = Signal(signed(params.synapse.operand_width))
     factor = Signal(max(graded, 1))
     with m.Switch(row):
         for k in range(rows):

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from designs import make_network, make_samples
 
+from spikefab.gen.bounds import accumulator_range
 from spikefab.gen.cost import predict_cycles
 from spikefab.gen.emit import TargetInfo, emit
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget
 from spikefab.gen.plan import make_plan
-from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.qnetwork import QLayer, QNetwork
 from spikefab.gen.storage import Choice
 from spikefab.sim.gates import cells_used
 from spikefab.sim.golden import run_golden
@@ -33,9 +34,11 @@ TARGETS = {
 }
 
 
-def network() -> QNetwork:
-    """Two layers, the second one's weights ternary."""
+def network(binary: bool = False) -> QNetwork:
+    """Two layers, the second one's weights ternary, or both layers' binary."""
     qnet = make_network([24, 14, 9], threshold=(6,))
+    if binary:
+        return replace(qnet, layers=tuple(map(signs, qnet.layers)))
     second = qnet.layers[1]
     weights = np.sign(second.weights).astype(np.int8)
     synapse = replace(second.synapse, weight_width=2, acc_min=-14, acc_max=14)
@@ -43,23 +46,39 @@ def network() -> QNetwork:
     return replace(qnet, layers=(qnet.layers[0], second))
 
 
+def signs(layer: QLayer) -> QLayer:
+    """The layer with the signs of its weights."""
+    weights = np.where(layer.weights < 0, -1, 1).astype(np.int8)
+    low, high = accumulator_range(weights, 1)
+    synapse = replace(
+        layer.synapse, weight_width=1, acc_min=int(low.min()), acc_max=int(high.max())
+    )
+    return replace(layer, weights=weights, synapse=synapse)
+
+
 @pytest.mark.parametrize(
-    ("family", "storage", "cells"),
+    ("binary", "family", "storage", "cells"),
     [
-        ("ice40", ("spram", "block"), {"SB_SPRAM256KA": 2, "SB_RAM40_4K": 1}),
-        ("ice40", ("logic", "spram"), {"SB_SPRAM256KA": 1}),
-        ("ecp5", ("lutram", "block"), {"TRELLIS_DPR16X4": None, "DP16KD": 1}),
-        ("ecp5", ("logic", "lutram"), {"TRELLIS_DPR16X4": None, "DP16KD": 0}),
+        (False, "ice40", ("spram", "block"), {"SB_SPRAM256KA": 2, "SB_RAM40_4K": 1}),
+        (False, "ice40", ("logic", "spram"), {"SB_SPRAM256KA": 1}),
+        (False, "ecp5", ("lutram", "block"), {"TRELLIS_DPR16X4": None, "DP16KD": 1}),
+        (False, "ecp5", ("logic", "lutram"), {"TRELLIS_DPR16X4": None, "DP16KD": 0}),
+        (True, "ice40", ("spram", "block"), {"SB_SPRAM256KA": 1, "SB_RAM40_4K": 1}),
+        (True, "ecp5", ("logic", "lutram"), {"TRELLIS_DPR16X4": None, "DP16KD": 0}),
     ],
 )
 def test_storage(
-    family: str, storage: tuple[Choice, Choice], cells: dict[str, int | None], tmp_path: Path
+    binary: bool,
+    family: str,
+    storage: tuple[Choice, Choice],
+    cells: dict[str, int | None],
+    tmp_path: Path,
 ) -> None:
     budget, target = TARGETS[family]
-    qnet = network()
+    qnet = network(binary)
     # Groups that fit in rings: the only memories are those of the weights.
     plan = make_plan(qnet, budget, lanes=[7, 5], storage=storage)
-    assert plan.core.layers[1].synapse.trits
+    assert plan.core.layers[1].synapse.trits != binary
     design = emit(plan, tmp_path / "design", target=target)
     x = make_samples(qnet, 3, 5)
     golden = run_golden(qnet, x)
