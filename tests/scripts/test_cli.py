@@ -71,6 +71,21 @@ def test_check(spikefab: Any, net: Path, data: Path) -> None:
     assert spikefab("check", "--dialects", "--json").values["dialects"] == presets.out.rstrip("\n")
 
 
+def test_compile_binary(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    ran = spikefab("compile", net, "--device", "up5k", "--weight-bits", "1", "-o", out)
+    assert ran.status == 0
+    assert ran.out.count(": binary weights, ") == 2
+    for k, layer in enumerate(Design.load(out).manifest["layers"]):
+        assert layer["synapse"]["weight_width"] == 1
+        words = (out / "memory" / f"layer{k}_weights.hex").read_text().split()
+        assert len(words) == layer["synapse"]["n_in"] * layer["groups"]
+        assert all(int(word, 16) < 1 << layer["lanes"] for word in words)
+    ran = spikefab("simulate", out, "--data", data, "--engine", "rtl")
+    assert ran.status == 0
+    assert "rtl = golden" in ran.out
+
+
 def test_compile(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "d"
     ran = spikefab("compile", net, "--device", "ecp5-25f", "--data", data, "-o", out, "--json")

@@ -199,6 +199,19 @@ def test_numbers_appear() -> None:
         assert expected in text, expected
 
 
+@pytest.mark.parametrize(
+    ("bits", "ternary", "name"), [(1, False, "binary"), (2, True, "ternary"), (2, False, "2-bit")]
+)
+def test_weights_are_called_by_their_name(bits: int, ternary: bool, name: str) -> None:
+    data = full()
+    layer = dataclasses.replace(data.layers[0], weight_bits=bits, ternary=ternary)
+    change = dataclasses.replace(data.weights[0], bits=bits, ternary=ternary)
+    text = page(dataclasses.replace(data, layers=[layer], weights=[change]))
+    for other in ("binary", "ternary", "2-bit weights"):
+        assert (other in text) == other.startswith(name), other
+    assert f"{'2 bits' if name == '2-bit' else name}, " in text
+
+
 def test_user_text_is_escaped() -> None:
     text = page(full())
     assert "net &lt;b&gt;&amp;" in text
