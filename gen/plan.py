@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -184,29 +184,54 @@ def _choose(
     folds: Sequence[int | None],
     store: WeightStorage,
 ) -> tuple[list[LayerParams], list[str]]:
-    """Widens the slowest layer, again and again, while the device has room."""
+    """Widens the slowest layer, again and again, while the device has room. Where block RAM is what
+    does not suffice, a second try lets more lanes share neuron datapaths, if that is faster."""
+    layers, reasons = _widen(qnet, budget, rates, folds, store, sharing=False)
+    if any(reason.endswith("block RAM") for reason in reasons):
+        shared = _widen(qnet, budget, rates, folds, store, sharing=True)
+        if _slowest(shared[0], rates)[1] < _slowest(layers, rates)[1]:
+            return shared
+    return layers, reasons
+
+
+def _slowest(layers: Sequence[LayerParams], rates: Sequence[float]) -> tuple[int, float]:
+    """The layer whose steps take longest, and its cycles."""
+    cycles = [_cycles(layer, rate) for layer, rate in zip(layers, rates, strict=True)]
+    return cycles.index(max(cycles)), max(cycles)
+
+
+def _widen(
+    qnet: QNetwork,
+    budget: Budget,
+    rates: Sequence[float],
+    folds: Sequence[int | None],
+    store: WeightStorage,
+    *,
+    sharing: bool,
+) -> tuple[list[LayerParams], list[str]]:
+    """The widths that `_choose` compares."""
     narrow = [_layer(qnet, k, 1, rates[k], folds[k]) for k in range(len(qnet.layers))]
     layers = store.place(narrow)
     reasons = ["fast enough beside the slowest layer"] * len(layers)
     fill = FILL[budget.family]
     limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
 
+    def estimate(layers: Sequence[LayerParams]) -> Resources:
+        return estimate_core(_core(qnet, layers), budget.family)
+
     while True:
-        slowest = max(range(len(layers)), key=lambda k: _cycles(layers[k], rates[k]))
+        slowest, bound = _slowest(layers, rates)
         here = layers[slowest]
-        if here.groups == 1:
-            reasons[slowest] = "one lane a neuron: no layer is slower"
-            return layers, reasons
         first = ""
-        for groups in range(here.groups - 1, 0, -1):
-            wider = _layer(
-                qnet, slowest, -(-here.neuron.n // groups), rates[slowest], folds[slowest]
-            )
+        for wider in _wider(qnet, slowest, here, rates[slowest], folds[slowest]):
             if wider.lanes > MAX_AUTO_LANES:
                 first = first or f"`auto` stops at {MAX_AUTO_LANES} lanes"
                 break
             placed = store.place([*layers[:slowest], wider, *layers[slowest + 1 :]])
-            tight = limit.exceeded(estimate_core(_core(qnet, placed), budget.family))
+            tight = limit.exceeded(estimate(placed))
+            if tight == "block RAM" and sharing:
+                placed = _share(placed, limit, rates, folds, bound, estimate)
+                tight = limit.exceeded(estimate(placed))
             if not tight:
                 layers = placed
                 break
@@ -215,5 +240,50 @@ def _choose(
                 break
             # Fewer groups may need no memories for what is kept of each.
         if layers[slowest] is here:
-            reasons[slowest] = f"the slowest layer; {first}"
+            most = "one lane a neuron: no layer is slower"
+            reasons[slowest] = f"the slowest layer; {first}" if first else most
             return layers, reasons
+
+
+def _wider(
+    qnet: QNetwork, k: int, here: LayerParams, rate: float, folds: int | None
+) -> Iterator[LayerParams]:
+    """Layer k in fewer groups than `here`; but first, where it shares more neuron datapaths than it
+    would by itself, in as many groups with less of that."""
+    alone = _layer(qnet, k, here.lanes, rate, folds)
+    for share in range(here.folds - 1, alone.folds - 1, -1):
+        if here.lanes % share == 0:
+            yield replace(here, folds=share)
+    for groups in range(here.groups - 1, 0, -1):
+        yield _layer(qnet, k, -(-here.neuron.n // groups), rate, folds)
+
+
+def _share(
+    layers: Sequence[LayerParams],
+    limit: Budget,
+    rates: Sequence[float],
+    folds: Sequence[int | None],
+    bound: float,
+    estimate: Callable[[Sequence[LayerParams]], Resources],
+) -> list[LayerParams]:
+    """Lets more lanes share a neuron datapath, whose membranes then fill fewer block RAMs, until
+    these suffice or no layer that would stay below `bound` cycles saves any. Of such layers the one
+    that stays fastest comes first."""
+    now = list(layers)
+    ram = estimate(now).ram
+    while ram > limit.ram:
+        options = []
+        for k, layer in enumerate(now):
+            for share in range(layer.folds + 1, layer.lanes + 1):
+                folded = replace(layer, folds=share) if layer.lanes % share == 0 else layer
+                if folds[k] is not None or _cycles(folded, rates[k]) >= bound:
+                    break
+                changed = [*now[:k], folded, *now[k + 1 :]]
+                left = estimate(changed).ram
+                if left < ram:
+                    options.append((_cycles(folded, rates[k]), k, left, changed))
+                    break
+        if not options:
+            break
+        _, _, ram, now = min(options, key=lambda option: option[:3])
+    return now

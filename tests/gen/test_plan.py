@@ -143,6 +143,18 @@ def test_auto_looks_past_widths_that_block_ram_forbids() -> None:
     assert groups(make_plan(network, small))[0] <= 8
 
 
+def test_auto_shares_neuron_datapaths_where_block_ram_is_short() -> None:
+    """Narrower membranes take fewer blocks; the steps that they make longer are not the slowest."""
+    qnet = make_network([32, 64, 128, 64, 12])
+    tight = replace(UP5K, spram=4, ram=24)
+    rates = [0.25] * 4
+    plan = make_plan(qnet, tight, rates=rates)
+    assert plan.resources.ram <= tight.ram
+    assert max(layer.folds for layer in plan.core.layers) > 1
+    apart = make_plan(qnet, tight, rates=rates, folds=1)
+    assert max(plan.step_cycles()) < max(apart.step_cycles())
+
+
 def test_reasons() -> None:
     roomy = make_plan(make_network([8, 8, 4]), ECP5)
     assert "one lane a neuron: no layer is slower" in roomy.reasons
