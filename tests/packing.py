@@ -47,7 +47,7 @@ class Example:
     weight_bits: int = 4
 
     def __str__(self) -> str:
-        words = [Path(self.network).stem, self.target, f"lanes-{self.lanes or 'auto'}"]
+        words = [Path(self.network).name, self.target, f"lanes-{self.lanes or 'auto'}"]
         words += [f"folds-{self.folds}"] if self.folds else []
         return "-".join([*words, self.input, f"{self.weight_bits}-bit"])
 
