@@ -30,7 +30,7 @@ from proofs.layers import layer_params, weights_for
 from proofs.models import model_harness, model_queues
 from proofs.queues import queue_harness
 from proofs.replays import replay_harness
-from proofs.serialisers import serialiser_harness
+from proofs.serialisers import last_spike_harness, serialiser_harness
 from proofs.solver import Result, bounded, covered, unbounded
 from proofs.stores import store_harness
 from proofs.wholes import layer_harness
@@ -247,6 +247,11 @@ PROOFS: list[Proof] = [
         build=lambda: serialiser_harness(layer_params(3, 2, count_width=2)), slow=True,
     ),
     Proof(
+        name="spikes-last", block="SpikeSerialiser", size="`at_most_one` of 8 bits, no state",
+        claim="it is 1 where the bits less the lowest of them are none", build=last_spike_harness,
+        depth=2, cover_depth=2,
+    ),
+    Proof(
         name="spikes-chunks", block="SpikeSerialiser",
         size="9 lanes × 1 group (2 chunks of 8), queues' models", claim=SPIKES,
         build=lambda: serialiser_harness(layer_params(9, 9)), around=model_queues, slow=True,
@@ -259,7 +264,7 @@ PROOFS: list[Proof] = [
     Proof(
         name="spikes-chunks-2", block="SpikeSerialiser",
         size="4 neurons on 3 lanes, chunks of 2, queues' models", claim=SPIKES,
-        build=lambda: serialiser_harness(layer_params(4, 3)), around=_chunks_of(2), depth=20,
+        build=lambda: serialiser_harness(layer_params(4, 3)), around=_chunks_of(2), depth=14,
         slow=True,
     ),
     Proof(
@@ -270,12 +275,12 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         name="layer-2x2", block="Layer", size="IF, 2 lanes × 2 groups, 2 sources", claim=LAYER,
-        build=lambda: layer_harness(SMALL, PATIENCE), depth=20, slow=True,
+        build=lambda: layer_harness(SMALL, PATIENCE), depth=16, cover_depth=16, slow=True,
     ),
     Proof(
         name="layer-folds", block="Layer", size="IF, 4 lanes × 1 group, 2 folds, 2 sources",
         claim=LAYER, build=lambda: layer_harness(SMALL_FOLDED, PATIENCE),
-        depth=20, slow=True,
+        depth=16, cover_depth=16, slow=True,
     ),
 ]  # fmt: skip
 

@@ -10,9 +10,9 @@ from proofs.harness import Harness
 
 from spikefab.hdl import serialise
 from spikefab.hdl.params import LayerParams
-from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
+from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser, at_most_one
 
-__all__ = ["serialiser_harness"]
+__all__ = ["last_spike_harness", "serialiser_harness"]
 
 PASSES = 2
 """Passes that a serialiser has room for, at least."""
@@ -138,3 +138,15 @@ def _order(h: Harness, sent: Value, token: Value, address: Value, n: int, strict
     event = sent & ~token
     h.check("addresses_rise", ~(event & any_before) | rises)
     h.check("addresses_exist", ~event | (address < n))
+
+
+def last_spike_harness() -> Harness:
+    """A chunk is done with where at most one of its spikes is left."""
+    h = Harness()
+    bits = h.input(serialise.CHUNK, "bits")
+    single = Signal()
+    h.m.d.comb += single.eq(at_most_one(list(bits)))
+    h.check("none_behind_the_lowest", single == ((bits & (bits - 1)) == 0))
+    h.cover("one_is_left", single & (bits == 1 << (serialise.CHUNK - 1)))
+    h.cover("two_are_left", ~single & (bits == 3))
+    return h
