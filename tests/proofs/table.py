@@ -4,7 +4,7 @@
 
     python tests/proofs/table.py [--quick] [NAME ...]
 
-Without names all of them, in about a quarter of an hour; `--quick` those of the normal test set.
+Without names all of them, in half an hour and more; `--quick` those of the normal test set.
 Prints a line each as it comes, and exits with 1 when one does not hold.
 """
 
