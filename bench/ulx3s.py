@@ -18,8 +18,8 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", default="ulx3s-25f")
-    parser.add_argument("--clock", type=float, default=80.0, help="MHz that the PLL is to make")
-    parser.add_argument("--lanes", default="64")
+    parser.add_argument("--clock", type=float, default=90.0, help="MHz that the PLL is to make")
+    parser.add_argument("--lanes", default="128")
     add_build(parser)
 
 
