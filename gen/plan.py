@@ -159,7 +159,7 @@ def _layer(qnet: QNetwork, k: int, lanes: int, rate: float, folds: int | None) -
     # Fewer lanes for the same number of groups cost no cycle, and pad fewer weights.
     even = -(-n // groups)
     events = rate * layer.synapse.n_in
-    for share in FOLDS if folds is None else range(folds, 0, -1):
+    for share in FOLDS if folds is None else range(min(folds, lanes), 0, -1):
         wide = even if groups == 1 else -(-even // share) * share
         if share > wide or wide > lanes:
             continue

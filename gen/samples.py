@@ -133,11 +133,11 @@ def check_counts(
         if not np.issubdtype(x.dtype, np.floating):
             raise InputError(f"{where}: x has type {x.dtype}; event counts are integers")
         if not np.isfinite(x).all() or (x != np.rint(x)).any():
-            raise InputError(
-                f"{where}: x has values that are not whole numbers; events are counts: encode "
-                "the data into spikes first"
-            )
-        if np.abs(x).max() < 2**62:  # beyond it no count is legal: the limits below say so
+            cure = "events are counts: encode the data into spikes first"
+            if framed:
+                cure = "a frame holds integers of 1 to 8 bits: scale and round, as to 0 to 255"
+            raise InputError(f"{where}: x has values that are not whole numbers; {cure}")
+        if float(np.abs(x).max()) < 2**62:  # beyond it no count is legal: the limits below say so
             x = x.astype(np.int64)
     if steps is not None and not framed and x.shape[1] > steps:
         raise InputError(

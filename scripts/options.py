@@ -10,7 +10,7 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.load import load_network
 from spikefab.gen.network import Network
 from spikefab.gen.options import QuantiseOptions, parse_weight_bits
-from spikefab.scripts.pipeline import Samples, read_samples
+from spikefab.scripts.pipeline import MAX_INPUT, Samples, read_samples
 
 __all__ = [
     "add_network",
@@ -136,6 +136,8 @@ def samples_of(options: argparse.Namespace, network: Network) -> Samples:
     limit = getattr(options, "input_max", None)
     if options.graded and options.input != "spikes":
         raise InputError(f"--graded: --input {options.input} carries values already; leave it out")
+    if limit is not None and not 1 <= limit <= MAX_INPUT:
+        raise InputError(f"--input-max {limit}: must be 1 to {MAX_INPUT}")
     seed, threshold = options.rate_seed, options.delta_threshold
     for flag, given, coding in (
         ("--rate-seed", seed is not None, "rate"),

@@ -42,6 +42,7 @@ from spikefab.sim.golden import run_golden
 from spikefab.sim.rtl import simulate_rtl
 
 __all__ = [
+    "MAX_INPUT",
     "Prepared",
     "Samples",
     "compile_design",
@@ -61,6 +62,9 @@ PREDICTION_SAMPLES = 64
 
 VECTOR_SAMPLES = 4
 """Samples in a design's own test bench."""
+
+MAX_INPUT = 32767
+"""Most events that an input may receive in a step."""
 
 RANDOM_STEPS = 16
 """Steps of random samples where nothing says better."""
@@ -143,6 +147,11 @@ def read_samples(
         x, y = load_samples(data, shape, input_max, steps, framed=framed)
         if y is not None:
             check_labels(y, network.chain()[-1][1].n, str(data))
+        if coding == "spikes" and not graded and x.max() > MAX_INPUT:
+            raise InputError(
+                f"{data}: x holds {int(x.max())} events for one input in one step; a design takes "
+                f"at most {MAX_INPUT}: scale them"
+            )
     else:
         rng = np.random.default_rng(0)
         lead = (
@@ -174,7 +183,7 @@ def _coding(
     width = max(1, largest.bit_length())
     if width > MAX_PAYLOAD_WIDTH:
         raise InputError(
-            f"--input {coding}: the samples hold {largest}; values have at most "
+            f"--input {coding}: values of up to {largest}; values have at most "
             f"{MAX_PAYLOAD_WIDTH} bits: scale them to 0 to {(1 << MAX_PAYLOAD_WIDTH) - 1}"
         )
     if coding == "delta":

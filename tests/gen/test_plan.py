@@ -155,6 +155,12 @@ def test_auto_shares_neuron_datapaths_where_block_ram_is_short() -> None:
     assert max(plan.step_cycles()) < max(apart.step_cycles())
 
 
+@pytest.mark.parametrize("asked", [3, 10**15])
+def test_more_folds_than_lanes_are_all_lanes(asked: int) -> None:
+    plan = make_plan(make_network([4, 7, 3]), ECP5, lanes=3, folds=asked)
+    assert [(layer.lanes, layer.folds) for layer in plan.core.layers] == [(3, 3), (3, 3)]
+
+
 def test_reasons() -> None:
     roomy = make_plan(make_network([8, 8, 4]), ECP5)
     assert "one lane a neuron: no layer is slower" in roomy.reasons

@@ -19,7 +19,10 @@ def save(folder: Path, **arrays: Any) -> Path:
     return folder / "x.npz"
 
 
-@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.int64, np.uint64, np.float32, float])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "kind", [bool, np.uint8, np.int8, np.int64, np.uint64, np.float16, np.float32, float]
+)
 def test_every_type_that_holds_counts(kind: type, tmp_path: Path) -> None:
     x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
     got, y = load_samples(save(tmp_path, x=x.astype(kind), y=[3, 4]), (2,), 1)
@@ -81,6 +84,12 @@ def test_refused_arrays(arrays: dict[str, Any], words: str, tmp_path: Path) -> N
     path = save(tmp_path, **arrays)
     with pytest.raises(InputError, match=f"^{re.escape(f'{path}: {words}')}$"):
         load_samples(path, (4,), 4, 5)
+
+
+def test_fractions_in_frames_are_to_be_scaled(tmp_path: Path) -> None:
+    path = save(tmp_path, x=np.full((2, 4), 0.5))
+    with pytest.raises(InputError, match="a frame holds integers of 1 to 8 bits: scale and round"):
+        load_samples(path, (4,), 7, framed=True)
 
 
 def test_refused_files(tmp_path: Path) -> None:

@@ -62,6 +62,14 @@ def test_given_and_random_samples(network: Network, data: Path) -> None:
         read_samples(network, data, None, 0)
 
 
+def test_more_events_than_a_design_takes(network: Network, tmp_path: Path) -> None:
+    x = np.zeros((1, 8, *network.input_shape), int)
+    x[0, 0] = 32768
+    np.savez(tmp_path / "many.npz", x=x)
+    with pytest.raises(InputError, match=r"many\.npz: x holds 32768 events .* at most 32767"):
+        read_samples(network, tmp_path / "many.npz", None)
+
+
 def test_random_steps_where_nothing_says_better(net: Path, tmp_path: Path) -> None:
     (tmp_path / "n.toml").write_text(net.read_text().replace("steps = 8\n", ""))
     network = load_network(tmp_path / "n.toml")
