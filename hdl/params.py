@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from spikefab.hdl.param_error import ParamError
+from spikefab.hdl.param_error import require as _require
+
 __all__ = [
     "CODED",
     "FRAMED",
@@ -67,15 +70,6 @@ MAX_STEPS = 1 << 15
 MAX_MARGINS = 256
 MAX_STOP_OUTPUTS = 1024
 COUNT_WIDTH = 16
-
-
-class ParamError(ValueError):
-    """A parameter outside its legal range; the message names field, value, limit and cure."""
-
-
-def _require(condition: bool, field: str, value: object, limit: str, cure: str = "") -> None:
-    if not condition:
-        raise ParamError(f"{field} = {value!r}: must be {limit}" + (f"; {cure}" if cure else ""))
 
 
 def trit_bits(n: int) -> int:
