@@ -21,6 +21,7 @@ __all__ = [
     "Coding",
     "Compare",
     "CoreParams",
+    "CurrentParams",
     "Family",
     "InputParams",
     "LayerParams",
@@ -31,6 +32,7 @@ __all__ = [
     "Rounding",
     "StopParams",
     "Storage",
+    "SynapseOrder",
     "SynapseParams",
     "trit_bits",
 ]
@@ -44,8 +46,12 @@ Compare = Literal["gt", "ge"]
 Reset = Literal["subtract", "zero", "value", "none"]
 """What a spike does to the membrane; `none` is for integrators, which never spike."""
 
-ResetTime = Literal["same", "next-before-leak", "next-after-leak"]
-"""When a reset acts: in the step of its spike, or in the next step, before or after the leak."""
+ResetTime = Literal["same", "next-before-leak", "next-after-leak", "next-discard"]
+"""When a reset acts: in the step of its spike, or in the next step, before or after the leak, or on
+all that the next step makes of the membrane: its input is lost."""
+
+SynapseOrder = Literal["decay-add-use", "add-use-decay", "add-decay-use"]
+"""In what order a synaptic current decays, takes up a step's input, and acts on the membrane."""
 
 Coding = Literal["spikes", "static", "rate", "latency", "delta"]
 """What the core's input stream carries; see `InputParams.coding`."""
@@ -137,6 +143,44 @@ class SynapseParams:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CurrentParams:
+    """A synaptic current between a step's input and the membrane, in membrane LSBs; the formulas
+    are in `docs/numeric-contract.md`. It is 0 before a sample's first step.
+
+    A field typed `tuple[int, ...]` holds one value for all neurons, or one a neuron.
+    """
+
+    order: SynapseOrder
+    """In what order the current decays, takes up the input, and acts on the membrane."""
+    width: int
+    """Bits of the stored signed current, 2 to 40: a bound proves that it always fits."""
+    leak_num: tuple[int, ...] = (1,)
+    """leak_num / 2**leak_shift, 0 to 1 inclusive: what the current keeps each step."""
+    leak_shift: int = 0
+    """0 to 20."""
+    leak_rounding: Rounding = "floor"
+    """As `NeuronParams.leak_rounding`."""
+    bias: tuple[int, ...] = (0,)
+    """Added to the input of the current, once a step, in every step."""
+
+    def __post_init__(self) -> None:
+        _require(self.order in get_args(SynapseOrder), "CurrentParams.order", self.order,
+                 "one of " + ", ".join(get_args(SynapseOrder)))  # fmt: skip
+        _require(2 <= self.width <= MAX_MEMBRANE_WIDTH, "CurrentParams.width", self.width,
+                 "2 to 40 bits", "use fewer fraction bits")  # fmt: skip
+        _check_leak("CurrentParams", self.leak_num, self.leak_shift, self.leak_rounding)
+
+
+def _check_leak(owner: str, num: tuple[int, ...], shift: int, rounding: str) -> None:
+    _require(0 <= shift <= 20, f"{owner}.leak_shift", shift, "0 to 20")
+    _require(rounding in get_args(Rounding), f"{owner}.leak_rounding", rounding,
+             "one of " + ", ".join(get_args(Rounding)))  # fmt: skip
+    top = 1 << shift
+    _require(all(0 <= k <= top for k in num), f"{owner}.leak_num", num,
+             f"0 to 2**leak_shift = {top}")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class NeuronParams:
     """One population's update in integers; the formulas are in `docs/numeric-contract.md`.
 
@@ -166,7 +210,12 @@ class NeuronParams:
     threshold: tuple[int, ...] = (1,)
     """>= 1."""
     bias: tuple[int, ...] = (0,)
-    """Added once a step, every step, after the leak."""
+    """Added to the membrane once a step, every step, after the leak."""
+    bias_late: tuple[int, ...] = (0,)
+    """Added to the step's input, in every step but a sample's first: the biases of recurrent
+    connections that carry nothing yet."""
+    current: CurrentParams | None = None
+    """What the step's input goes through; None: it acts on the membrane as it is."""
     v_init: tuple[int, ...] = (0,)
     """Membrane before a sample's first step."""
     v_reset: tuple[int, ...] = (0,)
@@ -196,20 +245,22 @@ class NeuronParams:
         )
         req(2 <= self.membrane_width <= MAX_MEMBRANE_WIDTH, "NeuronParams.membrane_width",
             self.membrane_width, "2 to 40 bits", "use fewer fraction bits or a clamp")  # fmt: skip
-        req(0 <= self.leak_shift <= 20, "NeuronParams.leak_shift", self.leak_shift, "0 to 20")
-        for name, kinds in (("leak_rounding", Rounding), ("compare", Compare), ("reset", Reset),
+        for name, kinds in (("compare", Compare), ("reset", Reset),
                             ("reset_time", ResetTime)):  # fmt: skip
             choices = get_args(kinds)
             req(getattr(self, name) in choices, f"NeuronParams.{name}", getattr(self, name),
                 "one of " + ", ".join(choices))  # fmt: skip
-        for name in ("leak_num", "threshold", "bias", "v_init", "v_reset", "v_min"):
-            values = getattr(self, name)
+        fields = [f"NeuronParams.{name}" for name in ("leak_num", "threshold", "bias", "bias_late",
+                                                      "v_init", "v_reset", "v_min")]  # fmt: skip
+        if self.current is not None:
+            fields += ["CurrentParams.leak_num", "CurrentParams.bias"]
+        for field in fields:
+            owner, name = field.split(".")
+            values = getattr(self if owner == "NeuronParams" else self.current, name)
             if values is not None:
-                req(len(values) in (1, self.n), f"len(NeuronParams.{name})", len(values),
+                req(len(values) in (1, self.n), f"len({field})", len(values),
                     f"1 (shared) or {self.n} (one a neuron)")  # fmt: skip
-        top = 1 << self.leak_shift
-        req(all(0 <= k <= top for k in self.leak_num), "NeuronParams.leak_num", self.leak_num,
-            f"0 to 2**leak_shift = {top}")  # fmt: skip
+        _check_leak("NeuronParams", self.leak_num, self.leak_shift, self.leak_rounding)
         req(self.spiking == (self.reset != "none"), "NeuronParams.reset", self.reset,
             "'none' for an integrator and only for one")  # fmt: skip
         if self.spiking:
@@ -219,6 +270,8 @@ class NeuronParams:
             for value in getattr(self, name) or ():
                 req(_fits(value, self.membrane_width), f"NeuronParams.{name}", value,
                     f"a signed {self.membrane_width}-bit number", "widen the membrane")  # fmt: skip
+        req(self.reset_time != "next-discard" or self.reset != "subtract", "NeuronParams.reset",
+            self.reset, "'zero' or 'value' when reset_time is 'next-discard'")  # fmt: skip
         req(not self.reset_correction or self.reset_time != "same",
             "NeuronParams.reset_correction", True, "False when reset_time is 'same'")  # fmt: skip
         req(not self.reset_correction or self.reset != "value",

@@ -11,6 +11,7 @@ import pytest
 
 from spikefab.hdl.params import (
     CoreParams,
+    CurrentParams,
     InputParams,
     LayerParams,
     NeuronParams,
@@ -21,6 +22,7 @@ from spikefab.hdl.params import (
 SYNAPSE = SynapseParams(n_in=4, n_out=3, weight_width=4, acc_min=-8, acc_max=7)
 NEURON = NeuronParams(n=3, fraction_bits=2, membrane_width=8)
 INTEGRATOR = NeuronParams(n=3, fraction_bits=2, membrane_width=8, spiking=False, reset="none")
+CURRENT = CurrentParams(order="decay-add-use", width=9)
 LAYER = LayerParams(name="fc", synapse=SYNAPSE, neuron=NEURON, lanes=2)
 
 
@@ -71,7 +73,15 @@ def test_accumulators_hold_the_whole_range(low: int, high: int, width: int) -> N
         ({"reset": "half"}, "NeuronParams.reset = 'half': must be one of subtract, zero, value, "
          "none"),
         ({"reset_time": "later"}, "NeuronParams.reset_time = 'later': must be one of same, "
-         "next-before-leak, next-after-leak"),
+         "next-before-leak, next-after-leak, next-discard"),
+        ({"reset_time": "next-discard"}, "NeuronParams.reset = 'subtract': must be 'zero' or "
+         "'value' when reset_time is 'next-discard'"),
+        ({"bias_late": (0,) * 2}, "len(NeuronParams.bias_late) = 2: must be 1 (shared) or 3 "
+         "(one a neuron)"),
+        ({"current": replace(CURRENT, leak_num=(1, 0))}, "len(CurrentParams.leak_num) = 2: must "
+         "be 1 (shared) or 3 (one a neuron)"),
+        ({"current": replace(CURRENT, bias=(1,) * 4)}, "len(CurrentParams.bias) = 4: must be 1 "
+         "(shared) or 3 (one a neuron)"),
         ({"leak_num": (1, 1)}, "len(NeuronParams.leak_num) = 2: must be 1 (shared) or 3 "
          "(one a neuron)"),
         ({"threshold": ()}, "len(NeuronParams.threshold) = 0: must be 1 (shared) or 3 "
@@ -118,7 +128,28 @@ def test_refused_neurons(fields: dict[str, Any], words: str) -> None:
         replace(NEURON, **fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"order": "use"}, "CurrentParams.order = 'use': must be one of decay-add-use, "
+         "add-use-decay, add-decay-use"),
+        ({"width": 1}, "CurrentParams.width = 1: must be 2 to 40 bits; use fewer fraction bits"),
+        ({"width": 41}, "CurrentParams.width = 41: must be 2 to 40 bits; use fewer fraction bits"),
+        ({"leak_shift": 21}, "CurrentParams.leak_shift = 21: must be 0 to 20"),
+        ({"leak_num": (5,), "leak_shift": 2}, "CurrentParams.leak_num = (5,): must be 0 to "
+         "2**leak_shift = 4"),
+        ({"leak_rounding": "up"}, "CurrentParams.leak_rounding = 'up': must be one of floor, "
+         "nearest, toward-zero"),
+    ],
+)  # fmt: skip
+def test_refused_currents(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ParamError, match=f"^{re.escape(words)}$"):
+        replace(CURRENT, **fields)
+
+
 def test_the_ends_of_every_range_are_legal() -> None:
+    replace(CURRENT, width=40, leak_num=(0, 1 << 20, 3), leak_shift=20, bias=(-(1 << 39),))
+    replace(NEURON, reset="zero", reset_time="next-discard", reset_correction=True)
     replace(SYNAPSE, n_in=65536, n_out=65536, weight_width=8, acc_min=0, acc_max=0)
     replace(SYNAPSE, n_in=1, n_out=1, weight_width=1)
     replace(NEURON, fraction_bits=24, membrane_width=40, leak_shift=20, leak_num=(1 << 20,))
