@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from spikefab.gen.qnetwork import QLayer, QNetwork
 from spikefab.gen.samples import check_counts, check_samples
 from spikefab.sim.encode import encode
+from spikefab.sim.neurons import Neurons
 from spikefab.sim.stop import clear_after, leads, scores, steps_used
 
 __all__ = ["GoldenResult", "run_golden"]
@@ -109,132 +109,26 @@ def _runner(layer: QLayer) -> _Layer:
 
 
 class _Layer:
-    """One layer's weights and constants in the number types that hold its sums exactly."""
+    """One layer's weights in the number type that holds its sums exactly, and its neurons."""
 
     def __init__(self, layer: QLayer):
-        self.neuron = p = layer.neuron
         magnitude = max(-layer.synapse.acc_min, layer.synapse.acc_max)
         # A float product of integers is exact while every partial sum stays below the mantissa;
         # BLAS is an order of magnitude faster than integer matrix products.
         self.float = np.float32 if magnitude < 1 << 24 else np.float64
         self.weights = np.ascontiguousarray(layer.weights.T.astype(self.float))
-        current = (magnitude << p.fraction_bits).bit_length()
-        bias = max(abs(b) for b in p.bias).bit_length()
-        threshold = max(p.threshold).bit_length() + p.count_width
-        product = p.membrane_width + max(p.leak_num).bit_length()
-        bits = max(current, bias, threshold, product) + 3
-        self.int = np.int32 if bits < 32 else np.int64
-
-        self.threshold = self.constant(p.threshold)
-        self.reset_value = self.constant(p.v_reset if p.reset == "value" else (0,))
-        self.leak_num = self.constant(p.leak_num)
-        self.leaks = p.leak_num != (1,) or p.leak_shift != 0
-        low, high = [], []
-        if p.v_min is not None:
-            low.append(self.constant(p.v_min))
-        if p.saturate:
-            top = 1 << (p.membrane_width - 1)
-            low.append(self.int(-top))
-            high.append(self.int(top - 1))
-        self.low, self.high = low, high
-
-    def constant(self, values: tuple[int, ...]) -> Any:
-        """One number for all neurons, or one a neuron."""
-        return self.int(values[0]) if len(values) == 1 else np.array(values, self.int)
+        self.neurons = Neurons(layer.neuron, magnitude)
 
     def run(self, events: np.ndarray, trace: np.ndarray | None) -> np.ndarray:
         """`events` (steps, samples, n_in) to spike counts (steps, samples, n), bool or int16."""
-        p = self.neuron
         n_steps, n_samples = events.shape[:2]
-        currents = self.currents(events.reshape(n_steps * n_samples, -1))
-        currents = currents.reshape(n_steps, n_samples, p.n)
-        out: np.ndarray = np.zeros(currents.shape, np.bool_ if p.count_width == 1 else np.int16)
-        v = np.empty((n_samples, p.n), self.int)
-        v[:] = self.constant(p.v_init)
-        work, flags = np.empty_like(v), np.empty_like(out[0])
+        neurons = self.neurons
+        sums = events.reshape(n_steps * n_samples, -1).astype(self.float) @ self.weights
+        inputs = neurons.inputs(sums).reshape(n_steps, n_samples, -1)
+        out: np.ndarray = np.zeros(inputs.shape, neurons.dtype)
+        state = neurons.start(n_samples)
         for t in range(n_steps):
-            self.step(v, currents[t], out[t], work, flags)
+            neurons.step(state, inputs[t], out[t])
             if trace is not None:
-                trace[:, t] = v
+                trace[:, t] = state.v
         return out
-
-    def currents(self, events: np.ndarray) -> np.ndarray:
-        """What steps' events (steps, n_in) and the bias add to membranes, (steps, n)."""
-        p = self.neuron
-        sums = events.astype(self.float) @ self.weights
-        currents: np.ndarray = sums.astype(self.int)
-        if p.fraction_bits:
-            currents <<= p.fraction_bits
-        if any(p.bias):
-            currents += self.constant(p.bias)
-        return currents
-
-    def step(
-        self,
-        v: np.ndarray,
-        current: np.ndarray,
-        out: np.ndarray,
-        work: np.ndarray,
-        flags: np.ndarray,
-    ) -> None:
-        """One step of the membranes `v`, in place; the spike counts go to `out`. `work` and `flags`
-        are scratch space: arrays made anew cost small batches more than the arithmetic."""
-        p = self.neuron
-        before, spikes = (out, flags) if p.output_lag else (flags, out)
-        if p.spiking and (p.reset_time != "same" or p.output_lag):
-            self.compare(v, before)
-        if p.spiking and p.reset_time == "next-before-leak":
-            self.reset(v, before, work)
-        if self.leaks:
-            self.leak(v, work)
-        if p.spiking and p.reset_time == "next-after-leak":
-            self.reset(v, before, work)
-        v += current
-        if p.spiking:
-            if p.count_width > 1:
-                self.count(v, spikes, work)
-            elif p.reset_time == "same" or p.reset_correction or not p.output_lag:
-                self.compare(v, spikes)
-            if p.reset_time == "same":
-                self.reset(v, spikes, work)
-            elif p.reset_correction:
-                np.subtract(spikes, before, out=work, dtype=self.int)
-                work *= self.threshold if p.reset == "subtract" else v
-                v -= work
-        for low in self.low:
-            np.maximum(v, low, out=v)
-        for high in self.high:
-            np.minimum(v, high, out=v)
-
-    def compare(self, v: np.ndarray, out: np.ndarray) -> None:
-        if self.neuron.compare == "gt":
-            np.greater(v, self.threshold, out=out)
-        else:
-            np.greater_equal(v, self.threshold, out=out)
-
-    def count(self, v: np.ndarray, out: np.ndarray, work: np.ndarray) -> None:
-        """The largest k up to `max_count` whose (k-1) thresholds below v still spike."""
-        np.subtract(v, int(self.neuron.compare == "gt"), out=work)
-        work //= self.threshold
-        np.clip(work, 0, self.neuron.max_count, out=out, casting="unsafe")
-
-    def reset(self, v: np.ndarray, spikes: np.ndarray, work: np.ndarray) -> None:
-        if self.neuron.reset == "subtract":
-            np.multiply(spikes, self.threshold, out=work)
-            v -= work
-        else:
-            np.copyto(v, self.reset_value, where=spikes.astype(np.bool_, copy=False))
-
-    def leak(self, v: np.ndarray, work: np.ndarray) -> None:
-        p = self.neuron
-        signed = p.leak_rounding == "toward-zero"
-        if signed:
-            np.sign(v, out=work)
-            np.abs(v, out=v)
-        v *= self.leak_num
-        if p.leak_rounding == "nearest" and p.leak_shift:
-            v += 1 << (p.leak_shift - 1)
-        if p.leak_shift:
-            v >>= p.leak_shift
-        if signed:
-            v *= work

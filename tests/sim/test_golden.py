@@ -259,7 +259,7 @@ def test_narrow_and_wide_numbers(
     """Both number types, with membranes that run into their clamp."""
     qnet = wide(fraction_bits, membrane_width)
     runner = golden._Layer(qnet.layers[0])
-    assert runner.int is kind
+    assert runner.neurons.int is kind
     x = np.random.default_rng(0).integers(0, 4, (4, 60, 1))
     x[0] = 3
     check(qnet, x)
@@ -282,7 +282,7 @@ def test_int32_holds_every_intermediate_value_at_its_limit() -> None:
                 weight, 8, 32767, fraction_bits=fraction_bits, saturate=True,
                 membrane_width=width, bias=(1 << (21 + fraction_bits),), **kind,
             )  # fmt: skip
-            found.append(golden._Layer(qnet.layers[0]).int)
+            found.append(golden._Layer(qnet.layers[0]).neurons.int)
             x = np.full((1, 12, 1), 32767)
             x[0, 4:6] = x[0, 8] = 0
             check(qnet, x)
