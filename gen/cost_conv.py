@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What events cost in a scatter engine, and when it takes them: exactly as the hardware does it.
+
+Follows `hdl.address`, as `gen.cost` follows the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from spikefab.hdl.address import ConvAddresses
+from spikefab.hdl.conv_params import ConvParams
+
+__all__ = ["ScatterClock", "event_cycles"]
+
+
+def event_cycles(conv: ConvParams, lanes: int) -> np.ndarray:
+    """Cycles that an event of each input takes, int64 (C, H, W): the kernel positions that exist
+    for it times the words of its group's output channels, 1 where none exists."""
+    rows, columns = (np.array([entry.count for entry in axis], np.int64) for axis in conv.axes)
+    hits = np.outer(rows, columns) * conv.span(lanes)
+    return np.broadcast_to(np.maximum(hits, 1), conv.in_shape).copy()
+
+
+class ScatterClock:
+    """When an address generator takes items; times are cycles.
+
+    Two stages in front of it hold an item each: an item is taken when the first of them is free,
+    which it is when the item in it moves on.
+    """
+
+    def __init__(self) -> None:
+        self.stages = [0] * (ConvAddresses.AHEAD - 1)
+        """When the item before left each stage but the last."""
+        self.began = 0
+        """When it left the last one: its first visit is in the next cycle."""
+        self.free = 0
+        """First cycle in which the next item can begin."""
+
+    def item(
+        self, offered: int, cycles: int, begin: Callable[[int], int] | None = None
+    ) -> tuple[int, int]:
+        """An item that is offered from a cycle on, and takes so many: (when it is taken, when it
+        begins). `begin`: when a token that could begin in a cycle does."""
+        leaves = [*self.stages, self.began]
+        at = taken = max(offered, leaves[0])
+        for k, before in enumerate(leaves[1:]):
+            self.stages[k] = at = max(at + 1, before)
+        at = max(at + 1, self.free)
+        if begin is not None:
+            at = begin(at)
+        self.began = at
+        self.free = at + cycles
+        return taken, at

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Address generators: which weights an event adds to which sums, one word a cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.event import event_stream
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.shiftadd import multiply
+
+__all__ = ["ConvAddresses", "Visit"]
+
+CHANNEL_TABLE_MAX = 16
+"""Input channels whose first weights are looked up; those of more are multiplied out."""
+
+
+class Visit(data.StructLayout):
+    """What is done in a cycle to one word of sums.
+
+    Members
+    -------
+    token : 1
+        The word is handed over; else weights are added to it.
+    turn : 1
+        The word is written: an event's always, a token's with its last row.
+    end, last : 1
+        Of a token: its last visit; it closes a sample.
+    row : row of the word, of a token
+    word : address of the sums
+    weights : address of the weights, 0 for a token
+    value : the event's value, only where events have one
+    """
+
+    def __init__(self, params: LayerParams, n_words: int, n_weights: int):
+        members = {
+            "token": unsigned(1),
+            "turn": unsigned(1),
+            "end": unsigned(1),
+            "last": unsigned(1),
+            "row": unsigned(bits_for(params.folds - 1)),
+            "word": unsigned(bits_for(n_words - 1)),
+            "weights": unsigned(bits_for(n_weights - 1)),
+        }
+        if params.synapse.payload_width:
+            members["value"] = unsigned(params.synapse.payload_width)
+        super().__init__(members)
+
+
+class ConvAddresses(wiring.Component):
+    """The visits of a convolution.
+
+    An event takes as many cycles as it has kernel positions that exist, times the words of its
+    group's output channels; an event that hits nothing takes one. A token takes `rows` cycles.
+    Items follow each other without a bubble: the start of the next one is looked up and added up
+    ahead, in two stages.
+
+    Members
+    -------
+    i : in stream, EventLayout(in_grid.n_addresses, unsigned(payload_width))
+    start : out stream, 1 bit
+        Offered with a token whose first visit could be in the next cycle; it begins when `start`
+        is accepted. The payload is the token's `last`.
+    o : out stream without back-pressure, Visit
+        Registers' outputs.
+    """
+
+    AHEAD = 2
+    """Cycles from an item's acceptance to the cycle in which it can begin."""
+    LATENCY = 1
+    """Cycles from an item's beginning to its first visit."""
+
+    i: stream.Interface
+    start: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, params: LayerParams, conv: ConvParams):
+        conv.check_lanes(params.lanes)
+        self.params, self.conv = params, conv
+        self.span = conv.span(params.lanes)
+        self.position = conv.out_grid.groups(params.lanes)  # words of an output position
+        self.n_words = conv.out_grid.words(params.lanes)
+        rows, columns = conv.kernel
+        self.n_weights = conv.in_shape[0] * rows * columns * self.span
+        self.visit = Visit(params, self.n_words, self.n_weights)
+        payload = unsigned(params.synapse.payload_width)
+        super().__init__(
+            {
+                "i": In(event_stream(conv.in_grid.n_addresses, payload)),
+                "start": Out(stream.Signature(unsigned(1))),
+                "o": Out(stream.Signature(self.visit, always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p, grid = self.params, self.conv.in_grid
+        item: Any = self.i.payload
+        address = item.address
+        c = address[: grid.c_bits]
+        x = address[grid.c_bits : grid.c_bits + grid.x_bits]
+        y = address[grid.c_bits + grid.x_bits : grid.c_bits + grid.x_bits + grid.y_bits]
+
+        # First stage: what row, column and channel have to say.
+        free1, free2, free = Signal(), Signal(), Signal()
+        valid1, valid2 = Signal(), Signal()
+        kept1: Any = Signal(item.shape(), name="item1")
+        parts = [*self._channel(m, c), *self._axis(m, 0, y), *self._axis(m, 1, x)]
+        held = [Signal(part.shape(), name=f"part{k}") for k, part in enumerate(parts)]
+        m.d.comb += [self.i.ready.eq(free1), free1.eq(~valid1 | free2)]
+        with m.If(free1):
+            m.d.sync += [valid1.eq(self.i.valid), kept1.eq(item)]
+            m.d.sync += [register.eq(part) for register, part in zip(held, parts, strict=True)]
+
+        # Second stage: first weights and first sums.
+        weights_c, word_c, weights_y, word_y, count_y, weights_x, word_x, count_x = held
+        kept: Any = Signal(item.shape(), name="item2")
+        first_weights = Signal(self.visit["weights"].width)
+        first_word = Signal(self.visit["word"].width)
+        more_y, more_x = self._counts()
+        hit = Signal()
+        m.d.comb += free2.eq(~valid2 | free)
+        with m.If(free2):
+            m.d.sync += [
+                valid2.eq(valid1),
+                kept.eq(kept1),
+                first_weights.eq(Mux(kept1.token, 0, weights_c + (weights_y + weights_x))),
+                first_word.eq(Mux(kept1.token, 0, word_c + (word_y + word_x))),
+                hit.eq(kept1.token | ((count_y != 0) & (count_x != 0))),
+                more_y.eq(count_y - 1),
+                more_x.eq(count_x - 1),
+            ]
+
+        # The visits: words of a position, columns, rows of the kernel.
+        visit: Any = self.o.payload
+        active, final, turn = Signal(), Signal(), Signal()
+        rows, columns, all_columns = Signal.like(more_y), Signal.like(more_x), Signal.like(more_x)
+        k = Signal(range(self.span))
+        row_weights, row_word = Signal.like(visit.weights), Signal.like(visit.word)
+        last_word, last_column = Signal(), Signal()
+        real, token, last = Signal(), Signal(), Signal()
+        begin, ready = Signal(), Signal()
+        m.d.comb += [
+            last_word.eq(k == self.span - 1),
+            last_column.eq(columns == 0),
+            turn.eq(~token | (visit.row == p.folds - 1)),
+            final.eq(
+                Mux(
+                    token,
+                    (visit.word == self.n_words - 1) & turn,
+                    ~real | (last_word & last_column & (rows == 0)),
+                )
+            ),
+            ready.eq(~active | final),
+            free.eq(ready & (~kept.token | self.start.ready)),
+            self.start.valid.eq(ready & valid2 & kept.token),
+            self.start.payload.eq(kept.last),
+            begin.eq(valid2 & free),
+        ]
+        next_row, next_column = ~token & last_word & last_column, ~token & last_word
+        step = self._step(next_row, next_column)
+        weights, word = Signal.like(visit.weights), Signal.like(visit.word)
+        m.d.comb += [
+            weights.eq(Mux(next_row, row_weights, visit.weights) + step[0]),
+            word.eq(Mux(next_row, row_word, visit.word) + step[1]),
+        ]
+        with m.If(begin):
+            m.d.sync += [
+                active.eq(1),
+                token.eq(kept.token),
+                last.eq(kept.last),
+                real.eq(hit),
+                visit.weights.eq(first_weights),
+                row_weights.eq(first_weights),
+                visit.word.eq(first_word),
+                row_word.eq(first_word),
+                k.eq(0),
+                rows.eq(more_y),
+                columns.eq(more_x),
+                all_columns.eq(more_x),
+                visit.row.eq(0),
+            ]
+            if p.synapse.payload_width:
+                m.d.sync += visit.value.eq(kept.payload)
+        with m.Elif(final):
+            m.d.sync += active.eq(0)
+        with m.Elif(~turn):
+            m.d.sync += visit.row.eq(visit.row + 1)
+        with m.Else():
+            m.d.sync += [
+                visit.weights.eq(weights),
+                visit.word.eq(word),
+                visit.row.eq(0),
+                k.eq(Mux(last_word, 0, k + 1)),
+            ]
+            with m.If(next_row):
+                m.d.sync += [
+                    row_weights.eq(weights),
+                    row_word.eq(word),
+                    rows.eq(rows - 1),
+                    columns.eq(all_columns),
+                ]
+            with m.Elif(next_column):
+                m.d.sync += columns.eq(columns - 1)
+        m.d.comb += [
+            self.o.valid.eq(active & real),
+            visit.token.eq(token),
+            visit.turn.eq(turn),
+            visit.end.eq(final),
+            visit.last.eq(last),
+        ]
+        return m
+
+    def _counts(self) -> tuple[Signal, Signal]:
+        """How many rows, and columns, of the kernel are left."""
+        most = [max(1, *(entry.count for entry in axis)) for axis in self.conv.axes]
+        return Signal(range(most[0]), name="more_y"), Signal(range(most[1]), name="more_x")
+
+    def _step(self, next_row: Value, next_column: Value) -> tuple[Value, Value]:
+        """By how much the addresses of weights and sums change."""
+        (out_y, kernel_y), (out_x, kernel_x) = self.conv.steps
+        done = self.span - 1
+        weights, words = self.span, self.position
+        rows = kernel_y * self.conv.kernel[1] * weights, out_y * self.conv.out_size[1] * words
+        columns = kernel_x * weights - done, out_x * words - done
+        pairs = zip(rows, columns, strict=True)
+        a, b = (Mux(next_row, row, Mux(next_column, column, 1)) for row, column in pairs)
+        return a, b
+
+    def _channel(self, m: Module, c: Value) -> list[Value]:
+        """First weights and first word of an input channel."""
+        conv, channels = self.conv, self.conv.in_shape[0]
+        size = conv.kernel[0] * conv.kernel[1] * self.span
+        words = [conv.first_word(k, self.params.lanes) for k in range(channels)]
+        word = self._table(m, "channel_words", c, words)
+        if channels > CHANNEL_TABLE_MAX:
+            weights = multiply(c, size)[: bits_for(self.n_weights - 1)]
+            return [weights, word]
+        return [self._table(m, "channel_weights", c, [k * size for k in range(channels)]), word]
+
+    def _axis(self, m: Module, axis: int, at: Value) -> list[Value]:
+        """First weights, first word and count of an input row or column."""
+        conv = self.conv
+        entries = conv.axes[axis]
+        weights, words = self.span, self.position
+        if axis == 0:
+            weights, words = weights * conv.kernel[1], words * conv.out_size[1]
+        columns = [
+            [entry.kernel * weights for entry in entries],
+            [entry.output * words for entry in entries],
+            [entry.count for entry in entries],
+        ]
+        name = ("row", "column")[axis]
+        return [
+            self._table(m, f"{name}_{what}", at, values)
+            for what, values in zip(("weights", "words", "counts"), columns, strict=True)
+        ]
+
+    def _table(self, m: Module, name: str, index: Value, values: Sequence[int]) -> Value:
+        """A constant of an index, in look-up tables."""
+        width = bits_for(max(values))
+        if len(set(values)) == 1:
+            return Const(values[0], width)
+        memory: Any = Memory(
+            shape=width, depth=len(values), init=values, attrs={"ram_style": "logic"}
+        )
+        m.submodules[name] = memory
+        port = memory.read_port(domain="comb")
+        m.d.comb += port.addr.eq(index)
+        return port.data

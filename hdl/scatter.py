@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scatter engine: accumulates where each event hits some of the sums only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from spikefab.hdl.accumulate import AccumulateEngine, GroupSums, booth_terms
+from spikefab.hdl.address import ConvAddresses
+from spikefab.hdl.collision import NO_COLLISION
+from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.event import event_stream
+from spikefab.hdl.load import LoadPort, load_columns
+from spikefab.hdl.params import LayerParams, NeuronParams, SynapseParams
+from spikefab.hdl.weights import WeightMemory
+
+__all__ = ["ScatterEngine", "kernel_columns", "kernel_params"]
+
+
+def kernel_params(params: LayerParams, conv: ConvParams) -> LayerParams:
+    """The weight memory of a convolution as that of a dense layer: each kernel position of each
+    input channel is a source, the output channels of its group are the targets."""
+    sources = conv.in_shape[0] * conv.kernel[0] * conv.kernel[1]
+    targets = conv.span(params.lanes) * params.lanes
+    return replace(
+        params,
+        synapse=replace(params.synapse, n_in=sources, n_out=targets),
+        neuron=NeuronParams(n=targets, fraction_bits=0, membrane_width=2),
+        folds=1,
+        replay=0,
+    )
+
+
+def kernel_columns(
+    conv: ConvParams, weights: Sequence[Sequence[int]], lanes: int
+) -> list[list[int]]:
+    """The weights of a convolution as those of `kernel_params`.
+
+    `weights`: a row an output channel, of its group's input channels x kernel rows x kernel
+    columns.
+    """
+    size = conv.kernel[0] * conv.kernel[1]
+    channels, outputs = conv.in_shape[0] // conv.groups, conv.out_channels // conv.groups
+    rows = [list(map(int, row)) for row in weights]
+    out = [[0] * (conv.in_shape[0] * size) for _ in range(conv.span(lanes) * lanes)]
+    for c in range(conv.in_shape[0]):
+        group, own = divmod(c, channels)
+        first = conv.first_word(c, lanes) * lanes
+        for o in range(group * outputs, (group + 1) * outputs):
+            out[o - first][c * size : (c + 1) * size] = rows[o][own * size : (own + 1) * size]
+    return out
+
+
+class ScatterEngine(wiring.Component):
+    """Adds the weights of every event to the sums that it hits; at the end of the step hands the
+    sums on.
+
+    To its neighbours it is an `AccumulateEngine`. Which weights go to which sums, and how many
+    cycles an item takes, an address generator says: one word of weights and one of sums a cycle.
+
+    Sums are in a memory. One is read in the cycle after its address, added to two cycles after it,
+    and written back at once, so that the visits one and two cycles later find an old word. They
+    are given the new one, on its way to the adder and from behind it: any order of visits is
+    right, and costs nothing. A visit by a token hands a word over, and leaves zero behind.
+
+    Members
+    -------
+    i : in stream, EventLayout(n_in, unsigned(payload_width))
+    start : out stream, 1 bit
+        Offered with a token that could start now; it does when `start` is accepted. The payload is
+        the token's `last`.
+    o : out stream without back-pressure, GroupSums
+        `rows` consecutive items a token; the first `latency` cycles after `start`.
+    load : in, LoadPort
+        Only where the weights can be loaded.
+    """
+
+    i: stream.Interface
+    start: stream.Interface
+    o: stream.Interface
+    load: Any
+
+    def __init__(self, params: LayerParams, conv: ConvParams, weights: Sequence[Sequence[int]]):
+        self.params = params
+        self.addresses = ConvAddresses(params, conv)
+        stored = kernel_params(params, conv)
+        self.memory = WeightMemory(stored, kernel_columns(conv, weights, params.lanes))
+        self.sums = GroupSums(params.row_lanes, params.synapse.acc_width)
+        payload = unsigned(params.synapse.payload_width)
+        ports: dict[str, Any] = {
+            "i": In(event_stream(conv.in_grid.n_addresses, payload)),
+            "start": Out(stream.Signature(unsigned(1))),
+            "o": Out(stream.Signature(self.sums, always_ready=True)),
+        }
+        if params.loaded:
+            ports["load"] = In(LoadPort(load_columns(stored), len(self.memory.words)))
+        super().__init__(ports)
+
+    @staticmethod
+    def latency(synapse: SynapseParams) -> int:
+        """Cycles from the start of a token to its first group of sums."""
+        stages = AccumulateEngine.product_stages(synapse)
+        return ConvAddresses.LATENCY + WeightMemory.latency(synapse) + stages
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.params
+        m.submodules.addresses = addresses = self.addresses
+        m.submodules.weights = weights = self.memory
+        wiring.connect(m, wiring.flipped(self.i), addresses.i)
+        wiring.connect(m, addresses.start, wiring.flipped(self.start))
+        if p.loaded:
+            wiring.connect(m, wiring.flipped(self.load), weights.load)
+        visit: Any = addresses.o.payload
+        m.d.comb += weights.address.eq(visit.weights)
+        terms = self._terms(m, weights.word, visit)
+
+        # The visit goes along with its weights; its sums are read two cycles before these come.
+        kept = [name for name, _ in visit.shape() if name not in ("weights", "value")]
+        slot = data.StructLayout({"valid": 1, **{name: visit[name].shape() for name in kept}})
+        now: Any = Signal(slot, name="visit0")
+        m.d.comb += now.valid.eq(addresses.o.valid)
+        m.d.comb += [now[name].eq(visit[name]) for name in kept]
+        lag = WeightMemory.latency(p.synapse) + AccumulateEngine.product_stages(p.synapse)
+        slots = [now]
+        for k in range(lag):
+            slots.append(Signal(slot, name=f"visit{k + 1}"))
+            m.d.sync += slots[-1].eq(slots[-2])
+        reading, arriving, adding = slots[-3:]
+
+        width = p.lanes * p.synapse.acc_width
+        n_words = self.addresses.n_words
+        # A word that is read while it is written is not used.
+        memory: Any = Memory(shape=width, depth=n_words, init=[], attrs=NO_COLLISION)
+        m.submodules.sums = memory
+        read, write = memory.read_port(), memory.write_port()
+        written = Signal(width)
+        old, total = Signal(width), Signal(width)
+        two_ago, one_ago = Signal(), Signal()
+        writes = adding.valid & adding.turn
+        m.d.sync += [
+            two_ago.eq(writes & (reading.word == adding.word)),
+            one_ago.eq(writes & (arriving.word == adding.word)),
+            # A block RAM is slow to its pins: a register of its own behind it.
+            old.eq(Mux(two_ago, written, read.data)),
+            written.eq(write.data),
+        ]
+        current = Signal(width)
+        m.d.comb += [
+            read.addr.eq(reading.word),
+            current.eq(Mux(one_ago, written, old)),
+            total.eq(self._add(current, terms)),
+            write.addr.eq(adding.word),
+            write.data.eq(Mux(adding.token, 0, total)),
+            write.en.eq(writes),
+        ]
+
+        # A register of its own: it leads to the enables of every membrane.
+        handing = Signal()
+        m.d.sync += handing.eq(arriving.valid & arriving.token)
+        size = p.row_lanes * p.synapse.acc_width
+        m.d.comb += [
+            self.o.valid.eq(handing),
+            self.o.payload.end.eq(adding.end),
+            self.o.payload.last.eq(adding.last),
+            Value.cast(self.o.payload.sums).eq(
+                Array(current[k : k + size] for k in range(0, width, size))[adding.row]
+            ),
+        ]
+        return m
+
+    def _add(self, sums: Value, terms: Sequence[Value]) -> Value:
+        width = self.params.synapse.acc_width
+        parts = [sums.word_select(k, width).as_signed() for k in range(self.params.lanes)]
+        return Cat((part + term)[:width] for part, term in zip(parts, terms, strict=True))
+
+    def _terms(self, m: Module, word: Value, visit: Any) -> list[Value]:
+        """What is added a lane: the weight, times the value of its event."""
+        synapse = self.params.synapse
+        width = synapse.operand_width
+        weights = [word.word_select(k, width).as_signed() for k in range(self.params.lanes)]
+        if not synapse.payload_width:
+            return weights
+        value = visit.value
+        for k in range(WeightMemory.latency(synapse)):
+            delayed = Signal(synapse.payload_width, name=f"value{k}")
+            m.d.sync += delayed.eq(value)
+            value = delayed
+        products = []
+        for lane, weight in enumerate(weights):
+            level, depth = booth_terms(weight, value), 0
+            while len(level) > 1:
+                pairs = [reduce(add, level[k : k + 2]) for k in range(0, len(level), 2)]
+                level = []
+                for k, pair in enumerate(pairs):
+                    register = Signal(pair.shape(), name=f"product{lane}_{depth}_{k}")
+                    m.d.sync += register.eq(pair)
+                    level.append(register)
+                depth += 1
+            products.append(level[0][: synapse.term_width].as_signed())
+        return products

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scatter engine: sums against the golden convolution, cycles against the cost model."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from conv_cases import convs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikefab.gen.cost_conv import ScatterClock, event_cycles
+from spikefab.gen.verilog import to_verilog
+from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.params import LayerParams, NeuronParams, ParamError, SynapseParams
+from spikefab.hdl.scatter import ScatterEngine
+from spikefab.sim.conv import convolve
+
+
+@dataclass
+class Case:
+    """A convolution on lanes, its weights, and steps of events for it."""
+
+    conv: ConvParams
+    lanes: int
+    folds: int
+    bits: int
+    payload: int
+    trits: bool
+    weights: np.ndarray
+    steps: list[list[tuple[int, int, int, int]]]
+    """Events (c, y, x, value) of each step."""
+
+    @property
+    def params(self) -> LayerParams:
+        n = self.conv.out_grid.words(self.lanes) * self.lanes
+        most = (1 << self.payload) - 1 if self.payload else 1
+        events = max(1, *(len(step) for step in self.steps))
+        top = (1 << self.bits) * most * events
+        return LayerParams(
+            name="conv",
+            synapse=SynapseParams(
+                n_in=self.conv.in_grid.n_addresses, n_out=n, weight_width=self.bits,
+                acc_min=-top, acc_max=top, payload_width=self.payload, trits=self.trits,
+            ),
+            neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
+            lanes=self.lanes,
+            folds=self.folds,
+        )  # fmt: skip
+
+    def engine(self) -> ScatterEngine:
+        rows = self.weights.reshape(self.conv.out_channels, -1).tolist()
+        return ScatterEngine(self.params, self.conv, rows)
+
+    def expected(self) -> list[list[int]]:
+        """The sums of each step in the order of the layout; padding 0."""
+        x = np.zeros((len(self.steps), *self.conv.in_shape), np.int64)
+        for t, step in enumerate(self.steps):
+            for c, y, x_, value in step:
+                x[t, c, y, x_] += value
+        sums = convolve(self.conv, self.weights, x).reshape(len(x), -1)
+        order = self.conv.out_grid.neurons(self.lanes)
+        return [[0 if n is None else int(row[n]) for n in order] for row in sums]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    conv = draw(convs())
+    own = conv.out_channels // conv.groups
+    lanes = draw(st.integers(1, conv.out_channels).filter(
+        lambda n: conv.groups == 1 or own % n == 0 or n % own == 0))  # fmt: skip
+    folds = draw(st.sampled_from([f for f in range(1, lanes + 1) if lanes % f == 0]))
+    trits = draw(st.integers(0, 4)) == 0
+    bits = 2 if trits else draw(st.integers(2, 8))
+    payload = draw(st.sampled_from([0, 0, 0, 1, 2, 3, 8]))
+    seed = draw(st.integers(0, 1 << 16))
+    weights, steps = contents(conv, bits, payload, trits, seed)
+    return Case(conv, lanes, folds, bits, payload, trits, weights, steps)
+
+
+def contents(
+    conv: ConvParams, bits: int, payload: int, trits: bool, seed: int, most: int = 14
+) -> tuple[np.ndarray, list[list[tuple[int, int, int, int]]]]:
+    """Weights, and steps of up to `most` events, some of them close to each other."""
+    rng, r = np.random.default_rng(seed), random.Random(seed)
+    top = 1 << (bits - 1)
+    shape = (conv.out_channels, conv.in_shape[0] // conv.groups, *conv.kernel)
+    weights = rng.integers(-1 if trits else -top, 2 if trits else top, size=shape)
+    steps = []
+    for _ in range(r.randint(1, 4)):
+        step = []
+        near = tuple(r.randrange(size) for size in conv.in_shape)
+        for _ in range(r.choice([0, 1, most // 2, most])):
+            at = near if r.random() < 0.4 else tuple(r.randrange(size) for size in conv.in_shape)
+            step.append((*at, r.randint(1, (1 << payload) - 1) if payload else 1))
+        steps.append(step)
+    return weights, steps
+
+
+@dataclass
+class Run:
+    sums: list[list[int]] = field(default_factory=list)
+    """Of each token, in order."""
+    lasts: list[int] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    """Cycle in which each item was."""
+    starts: list[int] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    """Cycle of each token's first row of sums."""
+
+
+def drive(case: Case, *, pause_in: float = 0.0, pause_start: float = 0.0, seed: int = 0) -> Run:
+    """Runs all steps; `last` with the last one."""
+    rng = random.Random(seed)
+    dut: Any = case.engine()
+    params = case.params
+    run = Run()
+    items = []
+    for t, step in enumerate(case.steps):
+        for c, y, x, value in step:
+            item = {"token": 0, "last": 0, "address": case.conv.in_grid.address(c, y, x)}
+            items.append({**item, **({"payload": value} if case.payload else {})})
+        # The address of a token means nothing.
+        items.append({"token": 1, "last": t == len(case.steps) - 1, "address": 0})
+    cycle = 0
+
+    async def feed(ctx: Any) -> None:
+        for item in items:
+            while rng.random() < pause_in:
+                await ctx.tick()
+            ctx.set(dut.i.payload, item)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+
+    async def watch(ctx: Any) -> None:
+        nonlocal cycle
+        rows: list[int] = []
+        async for _, _, taken, ready, wanted, start, valid, o in ctx.tick().sample(
+            dut.i.valid, dut.i.ready, dut.start.valid, dut.start.ready, dut.o.valid, dut.o.payload
+        ):
+            if taken and ready:
+                run.taken.append(cycle)
+            if wanted and start:
+                run.starts.append(cycle)
+            # Once begun a pass never pauses.
+            assert valid or not rows
+            if valid:
+                if not rows:
+                    run.first.append(cycle)
+                rows += [int(o.sums[k]) for k in range(params.row_lanes)]
+                assert bool(o.end) == (len(rows) == params.neuron.n)
+                if o.end:
+                    run.sums.append(rows)
+                    run.lasts.append(int(o.last))
+                    rows = []
+            cycle += 1
+
+    async def start(ctx: Any) -> None:
+        hits = int(event_cycles(case.conv, case.lanes).max())
+        limit = 1000 + 20 * (len(items) * hits + len(case.steps) * params.rows)
+        while len(run.sums) < len(case.steps):
+            ctx.set(dut.start.ready, rng.random() >= pause_start)
+            await ctx.tick()
+            assert cycle < limit, f"hung after {len(run.sums)} tokens"
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_process(watch)
+    sim.add_process(feed)
+    sim.add_testbench(start)
+    sim.run()
+    return run
+
+
+def check_sums(case: Case, **pauses: Any) -> Run:
+    run = drive(case, **pauses)
+    assert run.sums == case.expected()
+    assert run.lasts == [0] * (len(case.steps) - 1) + [1]
+    return run
+
+
+def check_cycles(case: Case, run: Run) -> None:
+    """At full rate: when each item is taken, each token begins, and its first sums leave."""
+    cost = event_cycles(case.conv, case.lanes)
+    clock = ScatterClock()
+    offered, taken, starts = run.taken[0], [], []
+    for step in case.steps:
+        for c, y, x, _ in step:
+            taken.append(clock.item(offered, int(cost[c, y, x]))[0])
+            offered = taken[-1] + 1
+        at, start = clock.item(offered, case.params.rows)
+        offered = at + 1
+        taken.append(at)
+        starts.append(start)
+    assert run.taken == taken
+    assert run.starts == starts
+    latency = ScatterEngine.latency(case.params.synapse)
+    assert run.first == [start + latency for start in starts]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(cases())
+def test_sums_and_cycles(case: Case) -> None:
+    check_cycles(case, check_sums(case))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(cases(), st.sampled_from([(0.5, 0.0), (0.0, 0.8), (0.5, 0.5)]), st.integers(0, 1000))
+def test_sums_with_stalls(case: Case, pauses: tuple[float, float], seed: int) -> None:
+    check_sums(case, pause_in=pauses[0], pause_start=pauses[1], seed=seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(cases(), st.sampled_from([(0.0, 0.0), (0.5, 0.0), (0.0, 0.8), (0.3, 0.5)]))
+def test_sums_and_cycles_in_a_long_sweep(case: Case, pauses: tuple[float, float]) -> None:
+    run = check_sums(case, pause_in=pauses[0], pause_start=pauses[1], seed=1)
+    if not any(pauses):
+        check_cycles(case, run)
+
+
+FIRST = ConvParams(
+    in_shape=(2, 34, 34), out_channels=16, kernel=(5, 5), stride=(2, 2), padding=((1, 1), (1, 1))
+)
+"""The first layer of the NIR paper's network for N-MNIST."""
+
+
+def case_of(conv: ConvParams, lanes: int, steps: list[list[tuple[int, int, int, int]]]) -> Case:
+    weights, _ = contents(conv, 4, 0, False, 1)
+    return Case(conv, lanes, 1, 4, 0, False, weights, steps)
+
+
+@pytest.mark.parametrize("distance", [0, 1, 2, 3])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_sum_is_right_however_soon_it_is_hit_again(distance: int, lanes: int) -> None:
+    """Events of one cycle each: the same one again at every distance, others between."""
+    conv = ConvParams(in_shape=(1, 4, 4), out_channels=lanes, kernel=(1, 1))
+    rng = random.Random(distance)
+    between = [(0, 1, k, 1) for k in range(4)]
+    step = []
+    for _ in range(6):
+        step += [(0, 0, 0, 1), *rng.sample(between, distance)]
+    case = case_of(conv, lanes, [step, step[:2], step])
+    check_cycles(case, check_sums(case))
+
+
+def test_events_of_one_cycle_follow_each_other_without_a_bubble() -> None:
+    conv = ConvParams(in_shape=(1, 4, 4), out_channels=3, kernel=(1, 1))
+    case = case_of(conv, 3, [[(0, k // 4, k % 4, 1) for k in range(16)]])
+    run = check_sums(case)
+    assert [b - a for a, b in pairwise(run.taken)] == [1] * 16
+
+
+def test_borders_cost_what_they_hit() -> None:
+    """A corner of the first N-MNIST layer hits one position, its inside four to nine."""
+    cost = event_cycles(FIRST, 16)
+    assert cost[0, 0, 0] == 1 * 1
+    assert cost[1, 17, 17] == 3 * 3
+    assert cost[1, 17, 18] == 3 * 2
+    assert cost[0, 16, 18] == 2 * 2
+    assert event_cycles(FIRST, 4)[0, 16, 18] == 2 * 2 * 4
+    step = [(0, 0, 0, 1), (1, 17, 17, 1), (0, 16, 18, 1), (1, 33, 33, 1)]
+    case = case_of(FIRST, 16, [step, []])
+    check_cycles(case, check_sums(case))
+
+
+def test_an_event_that_hits_nothing_takes_one_cycle() -> None:
+    """Rows that a pooling leaves out, and inputs between the positions of a stride."""
+    conv = ConvParams(in_shape=(1, 5, 5), out_channels=4, kernel=(1, 1), stride=(2, 2),
+                      pool_kernel=(2, 2), pool_stride=(2, 2))  # fmt: skip
+    cost = event_cycles(conv, 2)
+    assert cost[0, 4, 0] == cost[0, 0, 4] == cost[0, 2, 0] == 1
+    assert cost[0, 0, 0] == 2
+    step = [(0, 4, 0, 1), (0, 4, 4, 1), (0, 0, 0, 1), (0, 2, 2, 1), (0, 1, 1, 1), (0, 4, 1, 1)]
+    case = case_of(conv, 2, [step, step])
+    run = check_sums(case)
+    check_cycles(case, run)
+
+
+def test_the_order_of_events_changes_nothing() -> None:
+    conv = ConvParams(in_shape=(3, 6, 6), out_channels=4, kernel=(3, 3), padding=((1, 1), (1, 1)))
+    weights, steps = contents(conv, 5, 0, False, 4, most=40)
+    runs = []
+    for seed in range(3):
+        for step in steps:
+            random.Random(seed).shuffle(step)
+        runs.append(drive(Case(conv, 2, 1, 5, 0, False, weights, steps)).sums)
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_lanes_that_do_not_fit_a_grouped_convolution_are_refused() -> None:
+    conv = ConvParams(in_shape=(4, 3, 3), out_channels=8, kernel=(1, 1), groups=2)
+    conv.check_lanes(2)
+    conv.check_lanes(8)
+    with pytest.raises(ParamError, match="a divisor or a multiple of a group's output channels, 4"):
+        conv.check_lanes(3)
+    with pytest.raises(ParamError, match="1 to the output channels, 8"):
+        conv.check_lanes(9)
+
+
+def test_it_converts() -> None:
+    case = case_of(FIRST, 16, [[]])
+    text = to_verilog(case.engine(), "engine")
+    assert "[12:0] i__payload" not in text
+    assert "[14:0] i__payload" in text
