@@ -225,7 +225,7 @@ class ChainBuilder:
             self._notes.append(f"{where}: fed by {self._source!r} directly: identity weights")
             self._weight, self._folded = np.eye(size), ["identity"]
         self.projections.append(
-            Projection(
+            Projection.dense(
                 name="+".join(self._folded),
                 source=self._source,
                 target=name,

@@ -20,7 +20,7 @@ from spikefab.gen.config_table import TableReader
 from spikefab.gen.dialect import PRESETS, Dialect, parse_dialect
 from spikefab.gen.discretise import Kind, dialect_problems, discretise
 from spikefab.gen.errors import InputError
-from spikefab.gen.network import Network
+from spikefab.gen.network import Input, Network, Output
 
 __all__ = ["read_config"]
 
@@ -109,11 +109,10 @@ class _Reader(TableReader):
             raise InputError([f"{self.path}: {problem}" for problem in self.problems])
         return Network(
             name=name,
-            input_name="input",
-            input_shape=shape,
+            inputs=(Input(name="input", shape=shape),),
+            outputs=(Output(name="output", source=builder.populations[-1].name),),
             populations=tuple(builder.populations),
             projections=tuple(builder.projections),
-            output_name="output",
             dialect=chosen,
             dt=float(dt),
             steps=own_steps if steps is None else steps,

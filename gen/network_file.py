@@ -12,7 +12,7 @@ import numpy as np
 
 from spikefab.gen.dialect import FIELDS, Dialect
 from spikefab.gen.errors import InputError
-from spikefab.gen.network import Network, Neuron, Population, Projection
+from spikefab.gen.network import Input, Network, Neuron, Output, Population, Projection
 
 __all__ = ["load_saved_network", "save_network"]
 
@@ -119,7 +119,7 @@ def _unpack(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
             Population(name=entry["name"], shape=tuple(entry["shape"]), neuron=neuron)
         )
     projections = [
-        Projection(
+        Projection.dense(
             name=entry["name"],
             source=entry["source"],
             target=entry["target"],
@@ -130,11 +130,10 @@ def _unpack(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     ]
     return Network(
         name=meta["name"],
-        input_name=meta["input_name"],
-        input_shape=tuple(meta["input_shape"]),
+        inputs=(Input(name=meta["input_name"], shape=tuple(meta["input_shape"])),),
+        outputs=(Output(name=meta["output_name"], source=populations[-1].name),),
         populations=tuple(populations),
         projections=tuple(projections),
-        output_name=meta["output_name"],
         dialect=Dialect(**meta["dialect"]),
         dt=meta["dt"],
         steps=meta["steps"],

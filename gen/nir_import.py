@@ -15,7 +15,7 @@ from spikefab.gen.chain import ChainBuilder
 from spikefab.gen.dialect import PRESETS, Dialect, parse_dialect
 from spikefab.gen.discretise import NEURON_PARAMETERS, Kind, dialect_problems
 from spikefab.gen.errors import InputError
-from spikefab.gen.network import Network
+from spikefab.gen.network import Input, Network, Output
 from spikefab.gen.nir_exporter import exporter
 from spikefab.gen.nir_order import chain_order
 from spikefab.gen.nir_read import Graph, Node, from_nir, read_graph
@@ -113,11 +113,10 @@ def _build(
         raise InputError(problems)
     return Network(
         name=name,
-        input_name=input_name,
-        input_shape=builder.input_shape,
+        inputs=(Input(name=input_name, shape=builder.input_shape),),
+        outputs=(Output(name=output_name, source=builder.populations[-1].name),),
         populations=tuple(builder.populations),
         projections=tuple(builder.projections),
-        output_name=output_name,
         dialect=dialect,
         dt=dt,
         steps=steps,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikefab.gen.dialect import Dialect, parse_dialect
-from spikefab.gen.network import Network, Neuron, Population, Projection
+from spikefab.gen.network import Input, Network, Neuron, Output, Population, Projection
 
 __all__ = ["make_network", "make_neuron"]
 
@@ -58,7 +58,7 @@ def make_network(
         populations.append(Population(name=name, shape=(len(w),), neuron=neuron))
         bias = np.zeros(len(w)) if biases is None else np.asarray(biases[i], float)
         projections.append(
-            Projection(
+            Projection.dense(
                 name=f"fc{i}",
                 source=source,
                 target=name,
@@ -69,11 +69,10 @@ def make_network(
         source = name
     return Network(
         name="made",
-        input_name="input",
-        input_shape=(weights[0].shape[1],),
+        inputs=(Input(name="input", shape=(weights[0].shape[1],)),),
+        outputs=(Output(name="output", source=source),),
         populations=tuple(populations),
         projections=tuple(projections),
-        output_name="output",
         dialect=parsed,
         dt=1e-4,
         steps=steps,
