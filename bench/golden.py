@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.figures import Figure, Table, at_least, at_most
 from bench.runs import BenchError
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.hdl.params import NeuronParams, SynapseParams
 from spikefab.sim.golden import run_golden
 
@@ -65,7 +65,7 @@ def network() -> QNetwork:
         )
         layer = QLayer(
             name=f"layer{k}",
-            weights=weights.astype(np.int8),
+            edges=(dense_edge(f"layer{k - 1}" if k else "input", weights),),
             synapse=synapse,
             neuron=neuron,
             scale=np.ones(1),
@@ -73,10 +73,9 @@ def network() -> QNetwork:
         layers.append(layer)
     return QNetwork(
         name="bench",
-        input_name="input",
-        input_shape=(SIZES[0],),
-        output_name="output",
+        inputs=(QInput(name="input", shape=(SIZES[0],)),),
         layers=tuple(layers),
+        outputs=(QOutput(name="output", source=layers[-1].name),),
     )
 
 

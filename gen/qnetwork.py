@@ -3,27 +3,73 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, StopParams, SynapseParams
 
-__all__ = ["QLayer", "QNetwork"]
+__all__ = ["DenseConnection", "QEdge", "QInput", "QLayer", "QNetwork", "QOutput", "dense_edge"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DenseConnection:
+    """All sources to all targets, a weight each."""
+
+    weights: np.ndarray
+    """int8 (n_out, n_source)."""
+
+    @property
+    def n_source(self) -> int:
+        return int(self.weights.shape[1])
+
+    @property
+    def n_out(self) -> int:
+        return int(self.weights.shape[0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QEdge:
+    """What one source, an input or a population, brings to a layer."""
+
+    source: str
+    """Name of an input or of a layer."""
+    connection: DenseConnection
+    recurrent: bool = False
+    """True: the source's step t acts in step t + 1; nothing comes in a sample's first step."""
+
+    @property
+    def n_source(self) -> int:
+        """Addresses of the source."""
+        return self.connection.n_source
+
+    @property
+    def weights(self) -> np.ndarray:
+        """int8 (n_out, n_source)."""
+        return self.connection.weights
+
+
+def dense_edge(source: str, weights: np.ndarray, *, recurrent: bool = False) -> QEdge:
+    """An edge of the weights (n_out, n_source)."""
+    dense = DenseConnection(weights=np.asarray(weights).astype(np.int8, copy=False))
+    return QEdge(source=source, connection=dense, recurrent=recurrent)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QLayer:
-    """A dense projection and the population it drives."""
+    """A population and the edges that drive it, which add up in one sum on one scale."""
 
     name: str
     """The population's name in the source graph."""
-    weights: np.ndarray
-    """int8 (n_out, n_in)."""
+    edges: tuple[QEdge, ...]
+    """In the fixed order that `QNetwork` checks: recurrent ones first; among either, inputs before
+    populations, each in their own order."""
     synapse: SynapseParams
+    """All edges together: `n_in` counts the sources of one after another."""
     neuron: NeuronParams
     scale: np.ndarray
     """Float value of one weight LSB, float64 (1,) for the layer or (n_out,) a channel. One
@@ -35,19 +81,63 @@ class QLayer:
     bound: tuple[int, int] | None = None
     """Smallest and largest membrane that any legal input can reach; None where it is clamped."""
 
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """int8 (n_out, n_in): the columns of all edges, one after another."""
+        parts = [edge.weights for edge in self.edges]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    @property
+    def columns(self) -> tuple[slice, ...]:
+        """Where each edge's columns are in `weights`."""
+        ends = np.cumsum([0, *(edge.n_source for edge in self.edges)]).tolist()
+        return tuple(slice(a, b) for a, b in pairwise(ends))
+
+    def with_weights(self, weights: np.ndarray) -> QLayer:
+        """The layer with other weights (n_out, n_in) on its edges; its sums' range stays."""
+        edges = [
+            dense_edge(edge.source, weights[:, part], recurrent=edge.recurrent)
+            for edge, part in zip(self.edges, self.columns, strict=True)
+        ]
+        return replace(self, edges=tuple(edges))
+
+
+@dataclass(frozen=True, kw_only=True)
+class QInput:
+    """An input node: a range of addresses of the network's one input stream."""
+
+    name: str
+    shape: tuple[int, ...]
+    max_events: int | None = None
+    """Most that one of its addresses receives in a step; None: `QNetwork.input_max`."""
+
+    @property
+    def n(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+
+@dataclass(frozen=True, kw_only=True)
+class QOutput:
+    """An output node and the population that it shows."""
+
+    name: str
+    source: str
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QNetwork:
-    """A feed-forward chain of integer layers."""
+    """A graph of integer layers. Raises `ValueError` where names, sizes or orders do not fit."""
 
     name: str
-    input_name: str
-    input_shape: tuple[int, ...]
-    output_name: str
+    inputs: tuple[QInput, ...]
+    """In the order of their addresses."""
     layers: tuple[QLayer, ...]
+    """In topological order: every edge that is not recurrent comes from an input or from an earlier
+    layer."""
+    outputs: tuple[QOutput, ...]
+    """In the order of their addresses."""
     input_max: int = 1
-    """Most that one input of the first layer may receive in one step: events, or the sum of their
-    values."""
+    """Most that one input may receive in one step: events, or the sum of their values."""
     input: InputParams = SPIKES
     """What samples hold, and how they become events."""
     stop: StopParams | None = None
@@ -59,10 +149,93 @@ class QNetwork:
     dt: float = 1e-4
     """Seconds a step."""
 
+    def __post_init__(self) -> None:
+        sizes = {i.name: i.n for i in self.inputs} | {q.name: q.neuron.n for q in self.layers}
+        if len(sizes) != len(self.inputs) + len(self.layers) or not self.inputs or not self.layers:
+            raise ValueError(f"network {self.name!r}: names of inputs and layers must differ, and "
+                             "there must be one of each")  # fmt: skip
+        order = {name: k for k, name in enumerate(sizes)}
+        for layer in self.layers:
+            where = f"layer {layer.name!r}"
+            for edge in layer.edges:
+                if edge.source not in sizes:
+                    raise ValueError(f"{where}: its source {edge.source!r} is not in the network")
+                shape = (edge.connection.n_out, edge.n_source)
+                if shape != (layer.neuron.n, sizes[edge.source]):
+                    raise ValueError(f"{where}: {shape} weights from {edge.source!r}; it takes "
+                                     f"{(layer.neuron.n, sizes[edge.source])}")  # fmt: skip
+                if order[edge.source] >= order[layer.name] and not edge.recurrent:
+                    raise ValueError(f"{where}: {edge.source!r} is no earlier layer: the edge must "
+                                     "be recurrent")  # fmt: skip
+                if edge.recurrent and order[edge.source] < len(self.inputs):
+                    raise ValueError(f"{where}: the edge from input {edge.source!r} is recurrent")
+            ports = [(not edge.recurrent, order[edge.source]) for edge in layer.edges]
+            if not ports or ports != sorted(ports):
+                raise ValueError(f"{where}: edges must be recurrent ones first, then the others, "
+                                 "each in the network's order")  # fmt: skip
+            if layer.synapse.n_in != sum(edge.n_source for edge in layer.edges):
+                raise ValueError(f"{where}: synapse.n_in is {layer.synapse.n_in}, its edges have "
+                                 f"{sum(edge.n_source for edge in layer.edges)}")  # fmt: skip
+        for out in self.outputs:
+            if out.source not in {layer.name for layer in self.layers}:
+                raise ValueError(f"output {out.name!r}: its source {out.source!r} is no layer")
+        if not self.outputs or len({out.name for out in self.outputs}) != len(self.outputs):
+            raise ValueError(f"network {self.name!r}: needs outputs of different names")
+
+    @property
+    def is_chain(self) -> bool:
+        """One input, one output, and each layer driven by the one before alone."""
+        before = [self.inputs[0].name, *(layer.name for layer in self.layers)]
+        return (
+            len(self.inputs) == len(self.outputs) == 1
+            and self.outputs[0].source == before[-1]
+            and all(
+                [(edge.source, edge.recurrent) for edge in layer.edges] == [(source, False)]
+                for source, layer in zip(before[:-1], self.layers, strict=True)
+            )
+        )
+
+    @cached_property
+    def by_name(self) -> Mapping[str, QLayer]:
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def input_ranges(self) -> Mapping[str, slice]:
+        """The first layers' addresses of each input, by name."""
+        ends = np.cumsum([0, *(i.n for i in self.inputs)]).tolist()
+        return {i.name: slice(a, b) for i, (a, b) in zip(self.inputs, pairwise(ends), strict=True)}
+
+    @property
+    def output_layers(self) -> tuple[QLayer, ...]:
+        """The population of each output."""
+        return tuple(self.by_name[out.source] for out in self.outputs)
+
+    def source_max(self, source: str) -> int:
+        """Most that one address of an input or a population carries in a step."""
+        if source in self.by_name:
+            return self.by_name[source].neuron.max_count
+        (found,) = [i for i in self.inputs if i.name == source]
+        return self.input_max if found.max_events is None else found.max_events
+
+    @property
+    def input_name(self) -> str:
+        """The input's name; of several, joined by '+'."""
+        return "+".join(i.name for i in self.inputs)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one step of the input; of several inputs, side by side, their sizes' sum."""
+        return self.inputs[0].shape if len(self.inputs) == 1 else (sum(i.n for i in self.inputs),)
+
+    @property
+    def output_name(self) -> str:
+        """The output's name; of several, joined by '+'."""
+        return "+".join(out.name for out in self.outputs)
+
     @property
     def n_inputs(self) -> int:
         """Inputs of a sample: addresses of the core's input stream."""
-        return self.input.pixels(self.layers[0].synapse.n_in)
+        return self.input.pixels(sum(i.n for i in self.inputs))
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -71,78 +244,18 @@ class QNetwork:
 
     @property
     def n_outputs(self) -> int:
-        return self.layers[-1].neuron.n
+        """Addresses of the core's output stream."""
+        return sum(layer.neuron.n for layer in self.output_layers)
 
     def save(self, path: Path) -> None:
         """Writes an uncompressed `.npz` whose bytes depend on the contents alone."""
-        meta = {
-            "format": 1,
-            "name": self.name,
-            "input_name": self.input_name,
-            "input_shape": list(self.input_shape),
-            "output_name": self.output_name,
-            "input_max": self.input_max,
-            "input": asdict(self.input),
-            "stop": None if self.stop is None else asdict(self.stop),
-            "steps": self.steps,
-            "dialect": self.dialect,
-            "dt": self.dt,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "synapse": asdict(layer.synapse),
-                    "neuron": asdict(layer.neuron),
-                    "weight_exact": layer.weight_exact,
-                    "ternary": layer.ternary,
-                    "bound": layer.bound,
-                }
-                for layer in self.layers
-            ],
-        }
-        arrays: dict[str, np.ndarray] = {"meta": np.array(json.dumps(meta, sort_keys=True))}
-        for i, layer in enumerate(self.layers):
-            arrays[f"weights_{i}"] = layer.weights.astype(np.int8)
-            arrays[f"scale_{i}"] = layer.scale.astype(np.float64)
-        with open(path, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        from spikefab.gen.qnetwork_file import save_qnetwork
+
+        save_qnetwork(self, path)
 
     @classmethod
     def load(cls, path: Path) -> QNetwork:
-        """Reads what `save` wrote."""
-        with np.load(path) as arrays:
-            meta = json.loads(str(arrays["meta"]))
-            layers = tuple(
-                QLayer(
-                    name=entry["name"],
-                    weights=arrays[f"weights_{i}"],
-                    scale=arrays[f"scale_{i}"],
-                    synapse=SynapseParams(**entry["synapse"]),
-                    neuron=_neuron(entry["neuron"]),
-                    weight_exact=entry["weight_exact"],
-                    ternary=entry["ternary"],
-                    bound=tuple(entry["bound"]) if entry["bound"] else None,
-                )
-                for i, entry in enumerate(meta["layers"])
-            )
-        return cls(
-            name=meta["name"],
-            input_name=meta["input_name"],
-            input_shape=tuple(meta["input_shape"]),
-            output_name=meta["output_name"],
-            layers=layers,
-            input_max=meta["input_max"],
-            input=InputParams(**_tuples(meta["input"])),
-            stop=StopParams(**_tuples(meta["stop"])) if meta.get("stop") else None,
-            steps=meta["steps"],
-            dialect=meta["dialect"],
-            dt=meta["dt"],
-        )
+        """Reads what `save` wrote, or a chain as earlier versions wrote it."""
+        from spikefab.gen.qnetwork_file import load_qnetwork
 
-
-def _neuron(values: dict[str, Any]) -> NeuronParams:
-    return NeuronParams(**_tuples(values))
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the parameters have tuples."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return load_qnetwork(path)

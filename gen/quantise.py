@@ -15,7 +15,7 @@ from spikefab.gen.leak import leak_ratio
 from spikefab.gen.membrane import MembraneFit
 from spikefab.gen.network import Network, Population, Projection
 from spikefab.gen.options import QuantiseOptions, WeightBits, parse_weight_bits
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.gen.quantise_report import LayerReport, QuantiseReport
 from spikefab.hdl.params import NeuronParams, SynapseParams
 
@@ -76,10 +76,9 @@ def quantise_with_report(
         source_max = layer.neuron.max_count
     qnet = QNetwork(
         name=network.name,
-        input_name=network.input_name,
-        input_shape=network.input_shape,
-        output_name=network.output_name,
+        inputs=(QInput(name=network.input_name, shape=network.input_shape),),
         layers=tuple(layers),
+        outputs=(QOutput(name=network.output_name, source=layers[-1].name),),
         input_max=options.input_max,
         input=options.input,
         steps=steps if bounded else None,
@@ -142,6 +141,7 @@ class _LayerJob:
         source_max: int,
         x: np.ndarray | None,
     ):
+        self.source = projection.source
         self.population, self.options, self.steps = population, options, steps
         self.neuron = population.neuron
         self.bits, self.source_max, self.x = bits, source_max, x
@@ -159,7 +159,7 @@ class _LayerJob:
         fitted = fit.fit(acc, self.steps)
         layer = QLayer(
             name=self.population.name,
-            weights=grid.weights,
+            edges=(dense_edge(self.source, grid.weights),),
             synapse=SynapseParams(
                 n_in=grid.weights.shape[1],
                 n_out=grid.weights.shape[0],

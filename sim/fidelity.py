@@ -11,7 +11,7 @@ import numpy as np
 
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Network
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.gen.samples import check_samples
 from spikefab.sim.encode import encode
 from spikefab.sim.golden import GoldenResult, run_golden
@@ -204,7 +204,12 @@ def _alone(qnet: QNetwork, layer: QLayer, source: np.ndarray) -> GoldenResult:
     """`layer` driven by given spike counts (samples, steps, n_in)."""
     most = max(1, int(source.max(initial=0)))
     alone = replace(
-        qnet, layers=(layer,), input_shape=(layer.synapse.n_in,), input_max=most, stop=None
+        qnet,
+        inputs=(QInput(name="alone", shape=(layer.synapse.n_in,)),),
+        layers=(replace(layer, edges=(dense_edge("alone", layer.weights),)),),
+        outputs=(QOutput(name="out", source=layer.name),),
+        input_max=most,
+        stop=None,
     )
     return run_golden(alone, source, encoded=True, record=[layer.name])
 

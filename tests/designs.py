@@ -15,7 +15,7 @@ from spikefab.gen.design import Design
 from spikefab.gen.emit import TargetInfo, emit
 from spikefab.gen.estimate import Budget
 from spikefab.gen.plan import make_plan
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.gen.storage import Choice
 from spikefab.hdl.params import NeuronParams, SynapseParams
 
@@ -56,7 +56,7 @@ def make_network(
         layers.append(
             QLayer(
                 name=f"population{k}",
-                weights=weights,
+                edges=(dense_edge(f"population{k - 1}" if k else "input", weights),),
                 synapse=SynapseParams(
                     n_in=n_in,
                     n_out=n,
@@ -70,10 +70,9 @@ def make_network(
         )
     return QNetwork(
         name="small",
-        input_name="input",
-        input_shape=(sizes[0],),
-        output_name="output",
+        inputs=(QInput(name="input", shape=(sizes[0],)),),
         layers=tuple(layers),
+        outputs=(QOutput(name="output", source=layers[-1].name),),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from spikefab.gen.bounds import accumulator_range, membrane_bound, signed_width
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, StopParams, SynapseParams
 
 __all__ = ["PRESETS", "DrawnNetwork", "networks", "neuron_params"]
@@ -93,10 +93,9 @@ def networks(
         n_in, source_max = n, layer.neuron.max_count
     qnet = QNetwork(
         name="drawn",
-        input_name="input",
-        input_shape=(n_inputs,),
-        output_name="output",
+        inputs=(QInput(name="input", shape=(n_inputs,)),),
         layers=tuple(layers),
+        outputs=(QOutput(name="output", source=layers[-1].name),),
         input_max=input_max,
         input=coding,
         steps=n_steps if bounded else None,
@@ -203,7 +202,7 @@ def _layer(
     )
     layer = QLayer(
         name=f"layer{index}",
-        weights=weights.astype(np.int8),
+        edges=(dense_edge(f"layer{index - 1}" if index else "input", weights),),
         synapse=synapse,
         neuron=neuron,
         scale=np.ones(1),

@@ -32,7 +32,7 @@ from spikefab.gen.config import read_config
 from spikefab.gen.cost import predict_cycles
 from spikefab.gen.dialect import PRESETS, parse_dialect
 from spikefab.gen.errors import InputError
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.hdl.params import CoreParams, LayerParams, NeuronParams, SynapseParams
 from spikefab.hdl.shiftadd import leak_of
 from spikefab.hdl.timing import NeuronTiming
@@ -285,13 +285,14 @@ def golden_leak(v: int, num: int, shift: int, rounding: Any) -> int:
     )  # fmt: skip
     layer = QLayer(
         name="one",
-        weights=np.zeros((1, 1), np.int8),
+        edges=(dense_edge("i", np.zeros((1, 1))),),
         synapse=SynapseParams(n_in=1, n_out=1, weight_width=2, acc_min=0, acc_max=0),
         neuron=neuron,
         scale=np.ones(1),
     )
     qnet = QNetwork(
-        name="one", input_name="i", input_shape=(1,), output_name="o", layers=(layer,)
+        name="one", inputs=(QInput(name="i", shape=(1,)),), layers=(layer,),
+        outputs=(QOutput(name="o", source="one"),),
     )  # fmt: skip
     return int(run_golden(qnet, np.zeros((1, 1, 1), np.uint8)).mem["one"][0, 0, 0])
 

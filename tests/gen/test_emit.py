@@ -91,7 +91,7 @@ def test_the_same_bytes_twice(
 def test_what_changes_the_hash(good: Design, tmp_path: Path) -> None:
     weights = NETWORK.layers[1].weights.copy()
     weights[0, 0] ^= 1
-    layers = (NETWORK.layers[0], replace(NETWORK.layers[1], weights=weights))
+    layers = (NETWORK.layers[0], NETWORK.layers[1].with_weights(weights))
     hashes = {
         good.manifest["hash"],
         make(tmp_path / "weight", replace(NETWORK, layers=layers)).manifest["hash"],

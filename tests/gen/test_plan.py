@@ -16,7 +16,7 @@ from strategies import DrawnNetwork, networks
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, estimate_core
 from spikefab.gen.plan import DEFAULT_RATE, FILL, MAX_AUTO_LANES, Plan, make_plan
-from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.qnetwork import QNetwork, QOutput
 from spikefab.gen.storage import Choice
 
 ECP5 = Budget(lut=24_288, ff=24_288, ram=56, dsp=28, family="ecp5")
@@ -186,7 +186,8 @@ def test_the_hash_says_what_the_design_does_and_nothing_else() -> None:
     plan = make_plan(qnet, ECP5, lanes=2, storage=kept)
     assert len(plan.hash) == 16
     same = replace(
-        qnet, name="other", dialect="norse", dt=1.0, input_name="x", output_name="y",
+        qnet, name="other", dialect="norse", dt=1.0,
+        outputs=(QOutput(name="y", source=qnet.layers[-1].name),),
         layers=tuple(replace(q, scale=np.array([3.0]), bound=(0, 1)) for q in qnet.layers),
     )  # fmt: skip
     assert make_plan(same, UP5K, lanes=2, rates=[0.3, 0.3], storage=kept).hash == plan.hash
@@ -196,7 +197,7 @@ def test_the_hash_says_what_the_design_does_and_nothing_else() -> None:
         make_plan(qnet, ECP5, lanes=[2, 1], storage=kept),
         make_plan(qnet, ECP5, lanes=2, storage="logic"),
         make_plan(
-            replace(qnet, layers=(qnet.layers[0], replace(qnet.layers[1], weights=weights))),
+            replace(qnet, layers=(qnet.layers[0], qnet.layers[1].with_weights(weights))),
             ECP5, lanes=2, storage=kept,
         ),
         make_plan(make_network([10, 6, 3], threshold=(41,)), ECP5, lanes=2, storage=kept),

@@ -26,8 +26,7 @@ def kept(plan: Plan) -> list[str]:
 def ternary(qnet: QNetwork) -> QNetwork:
     layers = tuple(
         replace(
-            layer,
-            weights=np.sign(layer.weights).astype(np.int8),
+            layer.with_weights(np.sign(layer.weights)),
             ternary=True,
             synapse=replace(layer.synapse, weight_width=2),
         )
@@ -85,8 +84,7 @@ def test_binary_weights_take_a_bit() -> None:
     qnet = make_network([784, 128, 16])
     layers = tuple(
         replace(
-            layer,
-            weights=np.where(layer.weights < 0, -1, 1).astype(np.int8),
+            layer.with_weights(np.where(layer.weights < 0, -1, 1)),
             synapse=replace(layer.synapse, weight_width=1),
         )
         for layer in qnet.layers

@@ -110,7 +110,7 @@ def test_each_storage_is_clean(family: Family, storage: Choice, tmp_path: Path) 
     first, second = qnet.layers
     weights = np.sign(second.weights).astype(np.int8)
     synapse = replace(second.synapse, weight_width=2)
-    second = replace(second, weights=weights, ternary=True, synapse=synapse)
+    second = replace(second.with_weights(weights), ternary=True, synapse=synapse)
     budget = Budget(lut=9999, ff=9999, ram=99, dsp=9, spram=4 * (family == "ice40"), family=family)
     plan = make_plan(replace(qnet, layers=(first, second)), budget, lanes=6, storage=storage)
     core = SpikingCore(plan.core, [first.weights.tolist(), weights.tolist()])

@@ -12,7 +12,7 @@ import pytest
 from helpers import build_core, core_params, drive, from_items, to_items
 
 from spikefab.gen.cost import predict_cycles
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.hdl.params import NeuronParams, SynapseParams
 from spikefab.sim.golden import run_golden
 
@@ -41,7 +41,7 @@ def draw_network(seed: int) -> tuple[QNetwork, list[int], np.ndarray]:
         layers.append(
             QLayer(
                 name=f"layer{k}",
-                weights=weights.astype(np.int8),
+                edges=(dense_edge(f"layer{k - 1}" if k else "in", weights),),
                 synapse=synapse,
                 neuron=neuron,
                 scale=np.ones(1),
@@ -51,10 +51,9 @@ def draw_network(seed: int) -> tuple[QNetwork, list[int], np.ndarray]:
         most = neuron.max_count
     qnet = QNetwork(
         name="drawn",
-        input_name="in",
-        input_shape=(sizes[0],),
-        output_name="out",
+        inputs=(QInput(name="in", shape=(sizes[0],)),),
         layers=tuple(layers),
+        outputs=(QOutput(name="out", source=layers[-1].name),),
         input_max=input_max,
     )
     shape = (r.randint(1, 3), r.randint(1, 6), sizes[0])
@@ -175,12 +174,13 @@ def dense(n_in: int, n: int) -> QNetwork:
         acc_max=int(np.maximum(weights, 0).sum(1).max()),
     )
     layer = QLayer(
-        name="layer", weights=weights.astype(np.int8), synapse=synapse, neuron=neuron,
+        name="layer", edges=(dense_edge("in", weights),), synapse=synapse, neuron=neuron,
         scale=np.ones(1),
     )  # fmt: skip
     return QNetwork(
-        name="dense", input_name="in", input_shape=(n_in,), output_name="out", layers=(layer,)
-    )
+        name="dense", inputs=(QInput(name="in", shape=(n_in,)),), layers=(layer,),
+        outputs=(QOutput(name="out", source="layer"),),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("n", "lanes"), [(16, 16), (16, 8), (18, 6), (32, 8), (40, 4), (9, 1)])

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import build_core, drive, from_items, to_items
 
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.hdl.params import NeuronParams, ParamError, SynapseParams
 from spikefab.sim.golden import run_golden
 
@@ -79,12 +80,13 @@ def network(seed: int, kind: dict[str, Any], saturate: bool = True) -> tuple[QNe
         acc_max=int(np.maximum(weights, 0).sum(1).max()),
     )
     layer = QLayer(
-        name="layer", weights=weights.astype(np.int8), synapse=synapse, neuron=neuron,
+        name="layer", edges=(dense_edge("in", weights),), synapse=synapse, neuron=neuron,
         scale=np.ones(1),
     )  # fmt: skip
     qnet = QNetwork(
-        name="one", input_name="in", input_shape=(N_IN,), output_name="out", layers=(layer,)
-    )
+        name="one", inputs=(QInput(name="in", shape=(N_IN,)),), layers=(layer,),
+        outputs=(QOutput(name="out", source="layer"),),
+    )  # fmt: skip
     return qnet, (rng.random((3, 10, N_IN)) < 0.35).astype(np.uint8)
 
 
@@ -146,11 +148,6 @@ def test_lanes_beyond_the_population_stay_silent(lanes: int, pause: float) -> No
         n=N, fraction_bits=1, membrane_width=10, saturate=True, bias=(200,), reset="zero"
     )
     layer = qnet.layers[0]
-    loud = QLayer(
-        name="layer", weights=layer.weights, synapse=layer.synapse, neuron=neuron, scale=np.ones(1)
-    )
-    qnet = QNetwork(
-        name="loud", input_name="in", input_shape=(N_IN,), output_name="out", layers=(loud,)
-    )
+    qnet = replace(qnet, layers=(replace(layer, neuron=neuron),))
     assert run_golden(qnet, x).spikes["layer"].all()
     check(qnet, lanes, x, pause)

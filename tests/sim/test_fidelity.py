@@ -101,9 +101,7 @@ def test_a_wrong_weight_is_found_at_the_sample_step_and_neuron_it_shows(x: np.nd
     middle = qnet.layers[1]
     weights = middle.weights.copy()
     weights[5] = 3
-    broken = replace(
-        qnet, layers=(qnet.layers[0], replace(middle, weights=weights), qnet.layers[2])
-    )
+    broken = replace(qnet, layers=(qnet.layers[0], middle.with_weights(weights), qnet.layers[2]))
     result = compare_to_reference(network, broken, x)
     assert result.layers[0].whole.spikes == 0
     at = result.layers[1].whole.first_spike

@@ -14,7 +14,7 @@ from hypothesis import given, seed, settings
 from strategies import DrawnNetwork, networks
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.hdl.params import NeuronParams, ParamError, SynapseParams
 from spikefab.sim import golden
 from spikefab.sim.encode import encode
@@ -137,7 +137,7 @@ def one(weight: int, width: int, input_max: int = 1, **neuron: Any) -> QNetwork:
     values: dict[str, Any] = {"n": 1, "fraction_bits": 0, "membrane_width": 12, **neuron}
     layer = QLayer(
         name="neuron",
-        weights=np.array([[weight]], np.int8),
+        edges=(dense_edge("in", np.array([[weight]])),),
         synapse=SynapseParams(
             n_in=1,
             n_out=1,
@@ -150,10 +150,9 @@ def one(weight: int, width: int, input_max: int = 1, **neuron: Any) -> QNetwork:
     )
     return QNetwork(
         name="one",
-        input_name="in",
-        input_shape=(1,),
-        output_name="out",
+        inputs=(QInput(name="in", shape=(1,)),),
         layers=(layer,),
+        outputs=(QOutput(name="out", source="neuron"),),
         input_max=input_max,
     )
 
@@ -213,12 +212,12 @@ def test_every_membrane_of_every_kind_of_neuron(rounding: str) -> None:
             layer = replace(
                 layers[0],
                 neuron=neuron,
-                weights=np.full((64, 1), weight, np.int8),
+                edges=(dense_edge("in", np.full((64, 1), weight)),),
                 synapse=replace(layers[0].synapse, n_out=64),
             )
             qnet = QNetwork(
-                name="all", input_name="in", input_shape=(1,), output_name="out",
-                layers=(layer,), input_max=2,
+                name="all", inputs=(QInput(name="in", shape=(1,)),), layers=(layer,),
+                outputs=(QOutput(name="out", source="neuron"),), input_max=2,
             )  # fmt: skip
             check(qnet, x[::3] if kind["compare"] == "gt" else x[1::3])
 
@@ -301,10 +300,13 @@ def test_large_sums_are_exact() -> None:
         acc_max=int(np.maximum(weights, 0).astype(int).sum(1).max()) * 2000,
     )  # fmt: skip
     neuron = NeuronParams(n=2, fraction_bits=0, membrane_width=40, spiking=False, reset="none")
-    layer = QLayer(name="sum", weights=weights, synapse=synapse, neuron=neuron, scale=np.ones(1))
+    layer = QLayer(
+        name="sum", edges=(dense_edge("in", weights),), synapse=synapse, neuron=neuron,
+        scale=np.ones(1),
+    )  # fmt: skip
     qnet = QNetwork(
-        name="sums", input_name="in", input_shape=(n,), output_name="out", layers=(layer,),
-        input_max=2000,
+        name="sums", inputs=(QInput(name="in", shape=(n,)),), layers=(layer,),
+        outputs=(QOutput(name="out", source="sum"),), input_max=2000,
     )  # fmt: skip
     assert golden._Layer(layer).float is np.float64
     expected = np.cumsum(x @ weights.astype(np.int64).T, axis=1)
@@ -346,14 +348,15 @@ def test_what_is_recorded() -> None:
 def test_inputs_of_any_shape_are_read_in_c_order() -> None:
     layer = QLayer(
         name="neuron",
-        weights=np.array([[1, 2, 4, 8, 16, 32]], np.int8),
+        edges=(dense_edge("in", np.array([[1, 2, 4, 8, 16, 32]])),),
         synapse=SynapseParams(n_in=6, n_out=1, weight_width=8, acc_min=0, acc_max=63),
         neuron=NeuronParams(n=1, fraction_bits=0, membrane_width=12, spiking=False, reset="none"),
         scale=np.ones(1),
     )
     qnet = QNetwork(
-        name="shaped", input_name="in", input_shape=(2, 3), output_name="out", layers=(layer,)
-    )
+        name="shaped", inputs=(QInput(name="in", shape=(2, 3)),), layers=(layer,),
+        outputs=(QOutput(name="out", source="neuron"),),
+    )  # fmt: skip
     x = np.zeros((1, 1, 2, 3), bool)
     x[0, 0, 1, 0] = True
     assert run_golden(qnet, x).mem["neuron"].item() == 8

@@ -42,7 +42,7 @@ def network(binary: bool = False) -> QNetwork:
     second = qnet.layers[1]
     weights = np.sign(second.weights).astype(np.int8)
     synapse = replace(second.synapse, weight_width=2, acc_min=-14, acc_max=14)
-    second = replace(second, weights=weights, ternary=True, synapse=synapse)
+    second = replace(second.with_weights(weights), ternary=True, synapse=synapse)
     return replace(qnet, layers=(qnet.layers[0], second))
 
 
@@ -53,7 +53,7 @@ def signs(layer: QLayer) -> QLayer:
     synapse = replace(
         layer.synapse, weight_width=1, acc_min=int(low.min()), acc_max=int(high.max())
     )
-    return replace(layer, weights=weights, synapse=synapse)
+    return replace(layer.with_weights(weights), synapse=synapse)
 
 
 @pytest.mark.parametrize(
