@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from spikefab.gen.qnetwork import QEdge, QInput, QLayer, QNetwork, QOutput, dense_edge
-from spikefab.hdl.params import InputParams, NeuronParams, StopParams, SynapseParams
+from spikefab.hdl.params import (
+    CurrentParams,
+    InputParams,
+    NeuronParams,
+    StopParams,
+    SynapseParams,
+)
 
 __all__ = ["FORMAT", "load_qnetwork", "save_qnetwork"]
 
@@ -96,7 +102,10 @@ def load_qnetwork(path: Path) -> QNetwork:
 
 
 def _neuron(values: dict[str, Any]) -> NeuronParams:
-    return NeuronParams(**_tuples(values))
+    fields, current = _tuples(values), values.get("current")
+    if current is not None:
+        fields["current"] = CurrentParams(**_tuples(current))
+    return NeuronParams(**fields)
 
 
 def _edge(entry: dict[str, Any], weights: np.ndarray) -> QEdge:

@@ -88,7 +88,7 @@ def damage(path: Path, kind: str) -> None:
         with np.load(path) as arrays:
             values = dict(arrays)
         if kind == "an array less":
-            del values["weights_1"]
+            del values["weights_1_0"]
         else:
             meta = json.loads(str(values["meta"]))
             meta["layers"][0]["neuron"]["membrane_width"] = 99
