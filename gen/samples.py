@@ -22,6 +22,9 @@ __all__ = [
     "samples_for",
 ]
 
+RECORDINGS = (".bin", ".aedat", ".aedat4")
+"""Endings of event recordings, for the message that names the command."""
+
 
 def load_samples(
     path: str | Path,
@@ -41,16 +44,23 @@ def load_samples(
         with open(path, "rb") as file:
             data = np.load(file, allow_pickle=False)
             names = "one bare array" if isinstance(data, np.ndarray) else sorted(data.files)
+            if isinstance(data, np.ndarray) and data.dtype.names:
+                raise InputError(_events(path))
             if "x" not in names or isinstance(data, np.ndarray):
                 raise InputError(
                     f"{path}: no array 'x' (found {names}); save it with "
                     "numpy.savez(file, x=events, y=labels)"
                 )
             x = data["x"]
+            if x.ndim == 1 and {"t", "dt_us"} & set(data.files):
+                raise InputError(_events(path))
             y = data["y"] if "y" in data.files else None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        suffix = Path(path).suffix.lower()
+        if suffix in RECORDINGS or (suffix != ".npz" and Path(path).is_dir()):
+            raise InputError(_events(path)) from None
         why = "" if "allow_pickle" in str(error) else f" ({error})"
         raise InputError(
             f"{path}: not a readable .npz file{why}; save it with "
@@ -64,6 +74,13 @@ def load_samples(
     if y is not None and not np.issubdtype(y.dtype, np.integer):
         raise InputError(f"{path}: y has type {y.dtype}; labels are integers")
     return x, y
+
+
+def _events(path: str | Path) -> str:
+    return (
+        f"{path}: event recordings, not samples; bin them into steps first: "
+        f"spikefab data {path} --bin-us N -o samples.npz"
+    )
 
 
 def samples_for(qnet: QNetwork, path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -22,6 +22,7 @@ from spikefab.scripts import (
     cmd_build,
     cmd_check,
     cmd_compile,
+    cmd_data,
     cmd_demo,
     cmd_doctor,
     cmd_flash,
@@ -36,6 +37,7 @@ __all__ = ["main"]
 
 COMMANDS: dict[str, ModuleType] = {
     "demo": cmd_demo,
+    "data": cmd_data,
     "check": cmd_check,
     "compile": cmd_compile,
     "simulate": cmd_simulate,
@@ -49,6 +51,7 @@ COMMANDS: dict[str, ModuleType] = {
 
 DESCRIPTION = """From a trained spiking network to a verified bitstream and a running board.
 
+  data      event recordings (N-MNIST, AEDAT, arrays) as samples, binned into steps
   check     what a network costs in integers, against the float reference
   compile   a design directory: Verilog, memory images, manifest, test bench
   simulate  the design in numpy, in Verilator, or as a netlist after synthesis
