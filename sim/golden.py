@@ -13,9 +13,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.gen.qnetwork import QEdge, QLayer, QNetwork
 from spikefab.gen.samples import check_counts, check_samples
 from spikefab.sim.encode import encode
+from spikefab.sim.golden_order import groups
 from spikefab.sim.neurons import Neurons
 from spikefab.sim.stop import clear_after, leads, scores, steps_used
 
@@ -24,8 +25,9 @@ __all__ = ["GoldenResult", "run_golden"]
 CHUNK_BYTES = 8 << 20
 """Working memory a chunk of samples may take in the widest layer: more only misses caches."""
 
-_runners: WeakKeyDictionary[QLayer, _Layer] = WeakKeyDictionary()
-"""Layers never change: what was made of one serves as long as it lives."""
+_runners: WeakKeyDictionary[QNetwork, _Network] = WeakKeyDictionary()
+_layers: WeakKeyDictionary[QLayer, _Layer] = WeakKeyDictionary()
+"""Neither changes ever: what was made of one serves as long as it lives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +78,21 @@ def run_golden(
     }
     widest = max(qnet.n_inputs, *(layer.neuron.n for layer in qnet.layers))
     chunk = max(1, CHUNK_BYTES // (4 * max(1, n_steps) * widest))
-    runners = [_runner(layer) for layer in qnet.layers]
+    run = _runner(qnet)
     used = np.full(n_samples, n_steps, np.int32)
-    last = qnet.layers[-1].name
     for start in range(0, n_samples, chunk):
         stop = min(start + chunk, n_samples)
         # Time first: each step is then one contiguous block.
         events = np.ascontiguousarray(
             x[start:stop].reshape(stop - start, n_steps, -1).swapaxes(0, 1)
         )
-        for layer, runner in zip(qnet.layers, runners, strict=True):
-            trace = mem[layer.name][start:stop] if layer.name in mem else None
-            events = runner.run(events, trace)
-            spikes[layer.name][start:stop] = events.swapaxes(0, 1)
+        counts = run(events, {name: trace[start:stop] for name, trace in mem.items()})
+        for name, kept in spikes.items():
+            kept[start:stop] = counts[name].swapaxes(0, 1)
         if qnet.stop is not None:
-            output = None if qnet.layers[-1].neuron.spiking else mem[last][start:stop]
-            score = scores(spikes[last][start:stop], output)
+            (last,) = qnet.output_layers
+            output = None if last.neuron.spiking else mem[last.name][start:stop]
+            score = scores(spikes[last.name][start:stop], output)
             used[start:stop] = steps_used(qnet.stop, leads(score))
         if progress is not None:
             progress(stop, n_samples)
@@ -102,29 +103,113 @@ def run_golden(
     return GoldenResult(spikes, mem, used)
 
 
-def _runner(layer: QLayer) -> _Layer:
-    if layer not in _runners:
-        _runners[layer] = _Layer(layer)
-    return _runners[layer]
+def _runner(qnet: QNetwork) -> _Network:
+    if qnet not in _runners:
+        _runners[qnet] = _Network(qnet)
+    return _runners[qnet]
+
+
+class _Network:
+    """A network's layers in the order in which they run."""
+
+    def __init__(self, qnet: QNetwork):
+        self.inputs = qnet.input_ranges  # not `qnet`, which has to be free to go
+        self.groups = [[_layer(layer) for layer in group] for group in groups(qnet)]
+
+    def __call__(self, events: np.ndarray, traces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Events of all inputs (steps, samples, n_in) to spike counts (steps, samples, n) by
+        population, bool or int16. `traces` (samples, steps, n) take membranes."""
+        counts = {name: events[:, :, part] for name, part in self.inputs.items()}
+        for group in self.groups:
+            if len(group) == 1 and not group[0].loops:
+                (layer,) = group
+                counts[layer.name] = layer.run(counts, traces.get(layer.name))
+            else:
+                counts |= _run_together(group, counts, traces)
+        return counts
+
+
+def _run_together(
+    group: list[_Layer], counts: dict[str, np.ndarray], traces: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Layers on a cycle, step by step. `counts`: spikes of all that drives them from outside."""
+    inside = {layer.name for layer in group}
+    n_steps, n_samples = next(iter(counts.values())).shape[:2]
+    sums = [layer.sums(counts, n_steps, n_samples) for layer in group]
+    states = [layer.neurons.start(n_samples) for layer in group]
+    out = {
+        layer.name: np.zeros((n_steps, n_samples, layer.neurons.neuron.n), layer.neurons.dtype)
+        for layer in group
+    }
+    for t in range(n_steps):
+        for layer, total, state in zip(group, sums, states, strict=True):
+            for edge in layer.edges:
+                at = t - edge.delay
+                if edge.source in inside and at >= 0:
+                    total[t] += edge(out[edge.source][at])
+            layer.neurons.step(state, layer.neurons.inputs(total[t]), out[layer.name][t])
+            if layer.name in traces:
+                traces[layer.name][:, t] = state.v
+    return out
+
+
+def _layer(layer: QLayer) -> _Layer:
+    if layer not in _layers:
+        _layers[layer] = _Layer(layer)
+    return _layers[layer]
+
+
+class _Edge:
+    """A dense edge, in a number type that holds its layer's sums exactly."""
+
+    def __init__(self, edge: QEdge, kind: type[np.floating]):
+        self.source, self.delay = edge.source, int(edge.recurrent)
+        self.weights = np.ascontiguousarray(edge.weights.T.astype(kind))
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        """What counts (rows, n_source) add to sums, (rows, n)."""
+        sums: np.ndarray = counts.astype(self.weights.dtype) @ self.weights
+        return sums
 
 
 class _Layer:
-    """One layer's weights in the number type that holds its sums exactly, and its neurons."""
+    """One layer's edges and its neurons."""
 
     def __init__(self, layer: QLayer):
         magnitude = max(-layer.synapse.acc_min, layer.synapse.acc_max)
         # A float product of integers is exact while every partial sum stays below the mantissa;
         # BLAS is an order of magnitude faster than integer matrix products.
         self.float = np.float32 if magnitude < 1 << 24 else np.float64
-        self.weights = np.ascontiguousarray(layer.weights.T.astype(self.float))
+        self.name = layer.name
+        self.edges = [_Edge(edge, self.float) for edge in layer.edges]
         self.neurons = Neurons(layer.neuron, magnitude)
+        self.loops = any(edge.source == layer.name for edge in self.edges)
 
-    def run(self, events: np.ndarray, trace: np.ndarray | None) -> np.ndarray:
-        """`events` (steps, samples, n_in) to spike counts (steps, samples, n), bool or int16."""
-        n_steps, n_samples = events.shape[:2]
+    def sums(self, counts: dict[str, np.ndarray], n_steps: int, n_samples: int) -> np.ndarray:
+        """What the sources in `counts` (steps, samples, n_source) put into each step, (steps,
+        samples, n)."""
+        shape = n_steps, n_samples, self.neurons.neuron.n
+        total: np.ndarray | None = None
+        for edge in self.edges:
+            if edge.source not in counts:
+                continue
+            given = counts[edge.source]
+            if total is None and not edge.delay:
+                total = edge(given.reshape(n_steps * n_samples, -1)).reshape(shape)
+                continue
+            if total is None:
+                total = np.zeros(shape, self.float)
+            given = given[: n_steps - edge.delay]
+            total[edge.delay :] += edge(given.reshape(len(given) * n_samples, -1)).reshape(
+                len(given), *shape[1:]
+            )
+        return np.zeros(shape, self.float) if total is None else total
+
+    def run(self, counts: dict[str, np.ndarray], trace: np.ndarray | None) -> np.ndarray:
+        """Spike counts (steps, samples, n), bool or int16, of what its sources did."""
+        n_steps, n_samples = counts[self.edges[0].source].shape[:2]
         neurons = self.neurons
-        sums = events.reshape(n_steps * n_samples, -1).astype(self.float) @ self.weights
-        inputs = neurons.inputs(sums).reshape(n_steps, n_samples, -1)
+        inputs = neurons.inputs(self.sums(counts, n_steps, n_samples))
         out: np.ndarray = np.zeros(inputs.shape, neurons.dtype)
         state = neurons.start(n_samples)
         for t in range(n_steps):
