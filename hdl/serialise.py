@@ -12,6 +12,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from spikefab.hdl.conv_params import GridParams
 from spikefab.hdl.event import EventLayout, event_stream
 from spikefab.hdl.neuron import GroupOutput
 from spikefab.hdl.params import LayerParams
@@ -87,6 +88,55 @@ class _Groups(wiring.Component):
         return m
 
 
+class _Place:
+    """Where in a grid the rows of a pass are: row of the position, column, row of the map.
+
+    `of`: the grid; `rows`: rows of a position, of `lanes` neurons.
+    """
+
+    def __init__(self, of: GridParams, params: LayerParams):
+        self.of, self.lanes = of, params.lanes
+        self.rows = params.groups // (of.height * of.width)
+        self.real_rows = -(-of.channels // params.lanes)  # the others are padding alone
+        self.layout = data.StructLayout(
+            {
+                "row": unsigned(ceil_log2(self.rows)),
+                "x": unsigned(of.x_bits),
+                "y": unsigned(of.y_bits),
+            }
+        )
+
+    def is_end(self, place: Any) -> Value:
+        """It is the last row with neurons."""
+        x_end, y_end = place.x == self.of.width - 1, place.y == self.of.height - 1
+        return (place.row == self.real_rows - 1) & x_end & y_end
+
+    def is_last(self, place: Any, lane: Value) -> Value:
+        """The lane is that of the last neuron of its position."""
+        rest = (self.of.channels - 1) % self.lanes
+        return (place.row == self.real_rows - 1) & (lane == rest)
+
+    def following(self, place: Any, rows: int) -> Value:
+        """The place of the next row, of `rows` a position; behind the last one the first one."""
+        row_end, x_end = place.row == rows - 1, place.x == self.of.width - 1
+        y_end = place.y == self.of.height - 1
+        row = Mux(row_end, 0, place.row + 1)[: len(place.row)]
+        x = Mux(row_end, Mux(x_end, 0, place.x + 1), place.x)[: len(place.x)]
+        y = Mux(row_end & x_end, Mux(y_end, 0, place.y + 1), place.y)[: len(place.y)]
+        return Cat(row, x, y)
+
+    def base(self, place: Any) -> Value:
+        """Address of the row's first neuron."""
+        channel = multiply(place.row, self.lanes) if self.rows > 1 else Const(0)
+        bits = self.of.c_bits
+        return Cat((channel | Const(0, bits + 1))[:bits], place.x, place.y)
+
+    def padded(self, place: Any, lane: int) -> Value:
+        """The lane holds no neuron in this row."""
+        real = -(-(self.of.channels - lane) // self.lanes)  # rows in which it does
+        return place.row >= real if real < self.rows else Const(0, 1)
+
+
 class SpikeSerialiser(wiring.Component):
     """Puts out an event for every spike, and the end-of-step token behind them.
 
@@ -101,21 +151,24 @@ class SpikeSerialiser(wiring.Component):
         Accepted where the queue has room for a whole pass.
     i : in stream without back-pressure, GroupOutput
     o : out stream, EventLayout(n)
+        With a `grid` its addresses; padding of its layout puts out nothing.
     """
 
     reserve: stream.Interface
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, params: LayerParams):
+    def __init__(self, params: LayerParams, grid: GridParams | None = None):
         self.params = params
+        self.place = None if grid is None else _Place(grid, params)
+        self.n_addresses = params.neuron.n if grid is None else grid.n_addresses
         self.n_chunks = -(-params.lanes // CHUNK)
         self.depth = queue_depth(params.groups)
         super().__init__(
             {
                 "reserve": In(stream.Signature(unsigned(1))),
                 "i": In(stream.Signature(GroupOutput(params), always_ready=True)),
-                "o": Out(event_stream(params.neuron.n)),
+                "o": Out(event_stream(self.n_addresses)),
             }
         )
 
@@ -128,12 +181,13 @@ class SpikeSerialiser(wiring.Component):
         m = Module()
         p = self.params
         bits = p.neuron.count_width
-        address_width = EventLayout(p.neuron.n)["address"].width
+        address_width = EventLayout(self.n_addresses)["address"].width
+        place = self.place
         entry = data.StructLayout(
             {
                 "counts": p.lanes * bits,
                 "filled": self.n_chunks,
-                "group": unsigned(ceil_log2(p.groups)),
+                "group": unsigned(ceil_log2(p.groups)) if place is None else place.layout,
                 "end": 1,
                 "last": 1,
             }
@@ -143,10 +197,13 @@ class SpikeSerialiser(wiring.Component):
         wiring.connect(m, wiring.flipped(self.reserve), groups.reserve)
 
         # Only groups that have something to say are queued.
-        number = Signal(range(p.groups))
+        number: Any = Signal(range(p.groups) if place is None else place.layout)
         arrived = Signal()
         group: Any = Signal(entry)
         counts = Value.cast(self.i.payload["values"])
+        if place is not None:
+            lanes = [counts.word_select(k, bits) for k in range(p.lanes)]
+            counts = Cat(Mux(place.padded(number, k), 0, lane) for k, lane in enumerate(lanes))
         width = CHUNK * bits
         chunks = [counts[k * width : (k + 1) * width] for k in range(self.n_chunks)]
         domain = m.d.sync if self.latency(p.lanes) else m.d.comb
@@ -159,7 +216,10 @@ class SpikeSerialiser(wiring.Component):
             group.last.eq(self.i.payload.last),
         ]
         with m.If(self.i.valid):
-            m.d.sync += number.eq(Mux(self.i.payload.end, 0, number + 1))
+            if place is None:
+                m.d.sync += number.eq(Mux(self.i.payload.end, 0, number + 1))
+            else:
+                m.d.sync += Value.cast(number).eq(place.following(number, place.rows))
         m.d.comb += [
             queue.i.valid.eq(arrived & (group.filled.any() | group.end)),
             queue.i.payload.eq(group),
@@ -188,8 +248,10 @@ class SpikeSerialiser(wiring.Component):
         self._emit(m, chunk)
         return m
 
-    def _base(self, group: Value) -> Value:
+    def _base(self, group: Any) -> Value:
         """Address of a group's first neuron."""
+        if self.place is not None:
+            return self.place.base(group)
         return multiply(group, self.params.lanes) if self.params.groups > 1 else Const(0)
 
     def _split(self, m: Module, entries: stream.Interface, chunk: stream.Interface) -> None:
@@ -278,20 +340,23 @@ class MembraneSerialiser(wiring.Component):
     i : in stream without back-pressure, GroupOutput
     o : out stream, EventLayout(n, signed(membrane_width))
         Addresses 0 to n-1 in order, one a cycle while the consumer takes them, then the token.
+        With a `grid` its addresses, position by position; padding of its layout takes no time.
     """
 
     reserve: stream.Interface
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, params: LayerParams):
+    def __init__(self, params: LayerParams, grid: GridParams | None = None):
         self.params = params
+        self.place = None if grid is None else _Place(grid, params)
+        n = params.neuron.n if grid is None else grid.n_addresses
         self.depth = queue_depth(params.groups)
         super().__init__(
             {
                 "reserve": In(stream.Signature(unsigned(1))),
                 "i": In(stream.Signature(GroupOutput(params), always_ready=True)),
-                "o": Out(event_stream(params.neuron.n, signed(params.neuron.membrane_width))),
+                "o": Out(event_stream(n, signed(params.neuron.membrane_width))),
             }
         )
 
@@ -311,15 +376,21 @@ class MembraneSerialiser(wiring.Component):
             groups.back.eq(queue.o.valid & queue.o.ready),
         ]
         lane = Signal(range(p.lanes + 1))
-        address = Signal(range(p.neuron.n + 1))
+        if self.place is not None:
+            self._skip_padding(m, queue, groups)
+        shape: Any = range(p.neuron.n + 1) if self.place is None else self.place.layout
+        address: Any = Signal(shape)
         head, o = queue.o.payload, self.o.payload
         values = [head.values[k * width : (k + 1) * width] for k in range(p.lanes)]
         value = chosen(Cat(lane == k for k in range(p.lanes)), values)
         step, all_out, group_out = Signal(), Signal(), Signal()
+        row_out: Value = lane == p.lanes - 1
+        if self.place is not None:
+            row_out |= self.place.is_last(address, lane)
         m.d.comb += [
             step.eq(~self.o.valid | self.o.ready),
-            all_out.eq(address == p.neuron.n),
-            group_out.eq(Mux(head.end, all_out, lane == p.lanes - 1)),
+            *([all_out.eq(address == p.neuron.n)] if self.place is None else []),
+            group_out.eq(Mux(head.end, all_out, row_out)),
             queue.o.ready.eq(step & group_out),
         ]
         with m.If(step):
@@ -327,12 +398,38 @@ class MembraneSerialiser(wiring.Component):
                 self.o.valid.eq(queue.o.valid),
                 o.token.eq(all_out),
                 o.last.eq(all_out & head.last),
-                o.address.eq(Mux(all_out, 0, address)),
+                o.address.eq(Mux(all_out, 0, self._address(address, lane))),
                 o.payload.eq(Mux(all_out, 0, value.as_signed())),
             ]
             with m.If(queue.o.valid):
-                m.d.sync += [
-                    lane.eq(Mux(group_out, 0, lane + 1)),
-                    address.eq(Mux(all_out, 0, address + 1)),
-                ]
+                if self.place is None:
+                    m.d.sync += [
+                        lane.eq(Mux(group_out, 0, lane + 1)),
+                        address.eq(Mux(all_out, 0, address + 1)),
+                    ]
+                else:
+                    following = self.place.following(address, self.place.real_rows)
+                    m.d.sync += [
+                        all_out.eq(row_out & head.end & ~all_out),
+                        lane.eq(Mux(row_out | all_out, 0, lane + 1)),
+                        Value.cast(address).eq(Mux((row_out & ~all_out), following, address)),
+                    ]
         return m
+
+    def _address(self, address: Any, lane: Signal) -> Value:
+        return address if self.place is None else self.place.base(address) + lane
+
+    def _skip_padding(self, m: Module, queue: Queue, groups: _Groups) -> None:
+        """Rows without a neuron are not queued; the last one with some brings the token."""
+        place = self.place
+        assert place is not None
+        arriving = Signal(place.layout)
+        skipped = Signal()
+        with m.If(self.i.valid):
+            m.d.sync += Value.cast(arriving).eq(place.following(arriving, place.rows))
+        m.d.comb += [
+            skipped.eq(self.i.valid & place.padded(arriving, 0)),
+            queue.i.valid.eq(self.i.valid & ~skipped),
+            queue.i.payload.end.eq(place.is_end(arriving)),
+            groups.back.eq((queue.o.valid & queue.o.ready) + skipped),
+        ]

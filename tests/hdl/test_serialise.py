@@ -12,6 +12,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from spikefab.gen.verilog import to_verilog
+from spikefab.hdl.conv_params import GridParams
 from spikefab.hdl.params import LayerParams, NeuronParams, SynapseParams
 from spikefab.hdl.serialise import CHUNK, MembraneSerialiser, SpikeSerialiser, queue_depth
 
@@ -73,11 +74,12 @@ def drive(
     pause_out: float = 0.0,
     open_at: int = 0,
     seed: int = 0,
+    grid: GridParams | None = None,
 ) -> Run:
     """Passes in as the neuron array makes them: room first, then every group, in a row."""
     rng = random.Random(seed)
     spiking = params.neuron.spiking
-    dut: Any = SpikeSerialiser(params) if spiking else MembraneSerialiser(params)
+    dut: Any = (SpikeSerialiser if spiking else MembraneSerialiser)(params, grid)
     result = Run([], [], [], [])
     cycle = 0
 
@@ -97,7 +99,7 @@ def drive(
                 end = group == params.groups - 1
                 ctx.set(dut.i.valid, 1)
                 ctx.set(dut.i.payload.end, end)
-                ctx.set(dut.i.payload.last, end and last)
+                ctx.set(dut.i.payload.last, last)
                 at = group * params.lanes
                 for lane in range(params.lanes):
                     ctx.set(dut.i.payload["values"][lane], row[at + lane])
@@ -267,3 +269,64 @@ def test_spikes_convert(params: LayerParams) -> None:
 def test_membranes_convert() -> None:
     text = to_verilog(MembraneSerialiser(layer(20, 9, membrane=12)), "serialiser")
     assert "[18:0] o__payload" in text
+
+
+GRIDS = [(5, 3, 4, 2, 1), (5, 3, 4, 4, 2), (8, 2, 2, 8, 1), (9, 2, 3, 9, 1), (20, 2, 2, 20, 1),
+         (12, 3, 1, 6, 2), (10, 1, 3, 8, 4), (1, 4, 4, 1, 1), (17, 1, 1, 17, 1), (3, 1, 2, 3, 3),
+         (20, 2, 2, 16, 1)]  # fmt: skip
+"""(channels, height, width, lanes, folds); some with padding, in a row's end and in rows."""
+
+
+def on_grid(
+    shape: tuple[int, int, int, int, int], *, count_width: int = 1, membrane: int = 0
+) -> tuple[LayerParams, GridParams]:
+    """A serialiser's layer: as wide as a row of datapaths."""
+    c, h, w, lanes, folds = shape
+    grid = GridParams(channels=c, height=h, width=w)
+    n = grid.words(lanes) * lanes
+    return layer(n, lanes // folds, count_width=count_width, membrane=membrane), grid
+
+
+def expected_on_grid(
+    params: LayerParams, grid: GridParams, lanes: int, passes: list[Pass]
+) -> list[Item]:
+    """In the order of the layout, with the grid's addresses, and nothing for padding."""
+    out: list[Item] = []
+    for values, last in passes:
+        for number, value in zip(grid.neurons(lanes), values, strict=True):
+            if number is None:
+                continue
+            address = grid.addresses[number]
+            if params.neuron.spiking:
+                out += [(0, 0, address, 0)] * value
+            else:
+                out.append((0, 0, address, value))
+        out.append((1, int(last), 0, 0))
+    return out
+
+
+@pytest.mark.parametrize("shape", GRIDS)
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+@pytest.mark.parametrize("membrane", [0, 9])
+def test_grids(shape: tuple[int, int, int, int, int], pause: float, membrane: int) -> None:
+    """Bit fields for addresses; what the array makes of padding never leaves."""
+    params, grid = on_grid(shape, count_width=1 if membrane else 2, membrane=membrane)
+    passes = draw(params, 6, random.Random(str(shape)))
+    run = drive(params, passes, pause_in=pause, pause_out=pause, seed=1, grid=grid)
+    assert run.out == expected_on_grid(params, grid, shape[3], passes)
+
+
+@pytest.mark.parametrize("shape", GRIDS)
+def test_grids_leave_one_a_cycle(shape: tuple[int, int, int, int, int]) -> None:
+    params, grid = on_grid(shape, membrane=9)
+    passes = draw(params, 4, random.Random(1))
+    run = drive(params, passes, open_at=2 * params.groups + 12, grid=grid)
+    assert run.out == expected_on_grid(params, grid, shape[3], passes)
+    gaps = [b - a for a, b in pairwise(run.times)]
+    assert gaps == [1] * len(gaps)
+
+
+def test_grids_convert() -> None:
+    params, grid = on_grid((5, 3, 4, 2, 1))
+    # Token and last, two bits for rows, two for columns, three for channels.
+    assert "[8:0] o__payload" in to_verilog(SpikeSerialiser(params, grid), "serialiser")
