@@ -167,9 +167,11 @@ class _Edge:
         self.weights = np.ascontiguousarray(edge.weights.T.astype(kind))
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
-        """What counts (rows, n_source) add to sums, (rows, n)."""
-        sums: np.ndarray = counts.astype(self.weights.dtype) @ self.weights
-        return sums
+        """What counts (…, n_source) add to sums, (…, n)."""
+        n_source, n = self.weights.shape
+        flat = counts.reshape(-1, n_source).astype(self.weights.dtype)
+        sums: np.ndarray = flat @ self.weights
+        return sums.reshape(*counts.shape[:-1], n)
 
 
 class _Layer:
@@ -186,24 +188,22 @@ class _Layer:
         self.loops = any(edge.source == layer.name for edge in self.edges)
 
     def sums(self, counts: dict[str, np.ndarray], n_steps: int, n_samples: int) -> np.ndarray:
-        """What the sources in `counts` (steps, samples, n_source) put into each step, (steps,
+        """What the sources in `counts` (steps, samples, n_source) put into each step: (steps,
         samples, n)."""
-        shape = n_steps, n_samples, self.neurons.neuron.n
         total: np.ndarray | None = None
         for edge in self.edges:
             if edge.source not in counts:
                 continue
             given = counts[edge.source]
             if total is None and not edge.delay:
-                total = edge(given.reshape(n_steps * n_samples, -1)).reshape(shape)
+                total = edge(given)
                 continue
             if total is None:
-                total = np.zeros(shape, self.float)
-            given = given[: n_steps - edge.delay]
-            total[edge.delay :] += edge(given.reshape(len(given) * n_samples, -1)).reshape(
-                len(given), *shape[1:]
-            )
-        return np.zeros(shape, self.float) if total is None else total
+                total = np.zeros((n_steps, n_samples, self.neurons.neuron.n), self.float)
+            total[edge.delay :] += edge(given[: n_steps - edge.delay])
+        if total is None:
+            total = np.zeros((n_steps, n_samples, self.neurons.neuron.n), self.float)
+        return total
 
     def run(self, counts: dict[str, np.ndarray], trace: np.ndarray | None) -> np.ndarray:
         """Spike counts (steps, samples, n), bool or int16, of what its sources did."""
