@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The spiking core: a chain of layers between one event stream and another."""
+"""The spiking core: a graph of layers between one event stream and another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,13 +16,14 @@ from spikefab.hdl.coder import input_coder
 from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.load import LoadDecoder, LoadLayout, LoadPort, load_columns, load_words
 from spikefab.hdl.neuron import NeuronArray
-from spikefab.hdl.params import CoreParams, LayerParams
+from spikefab.hdl.params import INPUT, CoreParams, LayerParams, streams
 from spikefab.hdl.rate_coder import RateCoder
 from spikefab.hdl.replay import Replay
+from spikefab.hdl.route import Fork, Merge, MergePort, Window
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 from spikefab.hdl.stop import EarlyStop, StepGate
 
-__all__ = ["REVISION", "Layer", "SpikingCore"]
+__all__ = ["REVISION", "Layer", "SpikingCore", "layer_merge", "output_merge"]
 
 Weights = Sequence[Sequence[int]]
 
@@ -97,8 +98,41 @@ class Layer(wiring.Component):
         return m
 
 
+def layer_merge(params: CoreParams, k: int) -> Merge | None:
+    """What stands in front of layer `k`; None where its one source can drive it as it is."""
+    layer, ports = params.layers[k], params.layer_ports[k]
+    n = params.n_inputs if ports[0].source == INPUT else ports[0].size
+    if len(ports) == 1 and (ports[0].size, ports[0].recurrent) == (n, False):
+        return None
+    found = []
+    for group in streams(ports):
+        from_input = group[0].source == INPUT
+        found.append(
+            MergePort(
+                n=params.n_inputs if from_input else params.layers[group[0].source].neuron.n,
+                windows=tuple(Window(port.base, port.size, port.offset) for port in group),
+                payload=unsigned(params.input.payload_width if from_input else 0),
+                recurrent=group[0].recurrent,
+            )
+        )
+    return Merge(found, layer.synapse.n_in, unsigned(layer.synapse.payload_width))
+
+
+def output_merge(params: CoreParams) -> Merge:
+    """What brings several outputs together: a step of one layer after another."""
+    found = []
+    for k, offset in sorted(zip(params.output_layers, params.output_offsets, strict=True)):
+        neuron = params.layers[k].neuron
+        payload = membrane_payload(0 if neuron.spiking else neuron.membrane_width)
+        found.append(MergePort(n=neuron.n, windows=(Window(0, neuron.n, offset),), payload=payload))
+    return Merge(found, params.n_outputs, membrane_payload(params.output_width))
+
+
 class SpikingCore(wiring.Component):
-    """A feed-forward network: `layer0`, `layer1`, … in a chain.
+    """A network: `layer0`, `layer1`, … in a chain, or as `CoreParams.ports` connect them.
+
+    Where a source has several consumers stands a `Fork`, where a layer has several sources, or a
+    part of the inputs, a `Merge`; another one brings several outputs together.
 
     Members
     -------
@@ -107,10 +141,13 @@ class SpikingCore(wiring.Component):
         token of a sample's last step has `last` set. Where `input` is framed, a sample is one
         frame: its events, then one token with `last`.
     o : out stream, EventLayout(n_outputs, signed(output_width))
-        The same for the last population: its events, then the token. With an early stop the
-        token with `last` may come before the last step, and before the input's.
+        The same for the output populations: their events, with addresses one population behind
+        the other, then the token. With an early stop the token with `last` may come before the
+        last step, and before the input's.
     decided : out, only with an early stop
         What is left inside of a sample that has been stopped is on its way out.
+    draining : out, only where spikes go round in loops
+        What is left inside of a sample that has ended is on its way to where it is dropped.
     load : in stream, LoadLayout, only where a layer's weights can be loaded
         Words of the weight memories, in any order. Between samples only: while a sample runs, a
         word that is written disturbs it.
@@ -122,6 +159,7 @@ class SpikingCore(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     decided: Signal
+    draining: Signal
     load: stream.Interface
 
     def __init__(self, params: CoreParams, weights: Sequence[Weights]):
@@ -132,12 +170,20 @@ class SpikingCore(wiring.Component):
                 "i": In(event_stream(params.n_inputs, unsigned(params.input.payload_width))),
                 "o": Out(event_stream(params.n_outputs, membrane_payload(params.output_width))),
                 **({"decided": Out(1)} if params.stop is not None else {}),
+                **({"draining": Out(1)} if params.loops else {}),
                 **({"load": In(stream.Signature(LoadLayout(n_words)))} if n_words else {}),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self.params.is_chain:
+            self._chain(m)
+        else:
+            self._graph(m)
+        return m
+
+    def _chain(self, m: Module) -> None:
         here: Any = wiring.flipped(self.i)
         coder = input_coder(self.params)
         if coder is not None:
@@ -154,20 +200,15 @@ class SpikingCore(wiring.Component):
             wiring.connect(m, here, front.i)
             m.d.comb += draining.eq(front.closed)
             here = front.o
-        loaded: list[Layer] = []
+        layers: list[Layer] = []
         for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
             stoppable = stop is not None and params.replay > 0
             m.submodules[f"layer{k}"] = layer = Layer(params, weights, stoppable=stoppable)
             front = layer if stoppable else front
             wiring.connect(m, here, layer.i)
             here = layer.o
-            if params.loaded:
-                loaded.append(layer)
-        if loaded:
-            m.submodules.load = decoder = LoadDecoder([layer.params for layer in loaded])
-            wiring.connect(m, wiring.flipped(self.load), decoder.i)
-            for k, layer in enumerate(loaded):
-                wiring.connect(m, decoder.port(k), layer.load)
+            layers.append(layer)
+        self._load(m, layers)
         if stop is not None:
             assert front is not None
             m.submodules.stop = stop
@@ -179,4 +220,55 @@ class SpikingCore(wiring.Component):
                 self.decided.eq(stop.decided | draining),
             ]
         wiring.connect(m, here, wiring.flipped(self.o))
-        return m
+
+    def _load(self, m: Module, layers: Sequence[Layer]) -> None:
+        """The way from `load` to the memories that can be loaded."""
+        loaded = [layer for layer in layers if layer.params.loaded]
+        if not loaded:
+            return
+        m.submodules.load = decoder = LoadDecoder([layer.params for layer in loaded])
+        wiring.connect(m, wiring.flipped(self.load), decoder.i)
+        for k, layer in enumerate(loaded):
+            wiring.connect(m, decoder.port(k), layer.load)
+
+    def _graph(self, m: Module) -> None:
+        p = self.params
+        layers: list[Layer] = []
+        for k, (params, weights) in enumerate(zip(p.layers, self.weights, strict=True)):
+            m.submodules[f"layer{k}"] = layer = Layer(params, weights)
+            layers.append(layer)
+        self._load(m, layers)
+        # Who takes what: streams by their source, in the order of the layers, the output last.
+        takers: dict[int, list[Any]] = {k: [] for k in range(INPUT, len(layers))}
+        merges: list[Merge] = []
+        for k, layer in enumerate(layers):
+            merge = layer_merge(p, k)
+            groups = streams(p.layer_ports[k])
+            if merge is None:
+                takers[groups[0][0].source].append(layer.i)
+                continue
+            m.submodules[f"merge{k}"] = merge
+            merges.append(merge)
+            wiring.connect(m, merge.o, layer.i)
+            for j, group in enumerate(groups):
+                takers[group[0].source].append(merge.port(j))
+        here: Any = wiring.flipped(self.o)
+        if len(p.outputs) > 1:
+            m.submodules.merge_outputs = merge = output_merge(p)
+            wiring.connect(m, merge.o, here)
+            for j, k in enumerate(sorted(p.outputs)):
+                takers[k].append(merge.port(j))
+        else:
+            takers[p.output_layers[0]].append(here)
+        for k, consumers in takers.items():
+            source: Any = wiring.flipped(self.i) if k == INPUT else layers[k].o
+            if len(consumers) > 1:
+                fork = Fork(source.payload.shape(), len(consumers))
+                m.submodules["fork_input" if k == INPUT else f"fork{k}"] = fork
+                wiring.connect(m, source, fork.i)
+                for j, consumer in enumerate(consumers):
+                    wiring.connect(m, fork.o[j], consumer)
+            elif consumers:
+                wiring.connect(m, source, consumers[0])
+        if p.loops:
+            m.d.comb += self.draining.eq(Cat(merge.draining for merge in merges).any())

@@ -12,10 +12,20 @@ from typing import Literal, get_args
 
 from spikefab.hdl.param_error import ParamError
 from spikefab.hdl.param_error import require as _require
+from spikefab.hdl.port_params import (
+    INPUT,
+    PortParams,
+    chain_ports,
+    check_deadlock,
+    check_ports,
+    find_deadlock,
+    streams,
+)
 
 __all__ = [
     "CODED",
     "FRAMED",
+    "INPUT",
     "MAX_PAYLOAD_WIDTH",
     "SPIKES",
     "Coding",
@@ -27,6 +37,7 @@ __all__ = [
     "LayerParams",
     "NeuronParams",
     "ParamError",
+    "PortParams",
     "Reset",
     "ResetTime",
     "Rounding",
@@ -34,6 +45,8 @@ __all__ = [
     "Storage",
     "SynapseOrder",
     "SynapseParams",
+    "find_deadlock",
+    "streams",
     "trit_bits",
 ]
 
@@ -459,7 +472,11 @@ class StopParams:
 
 @dataclass(frozen=True, kw_only=True)
 class CoreParams:
-    """A feed-forward chain of layers between one input stream and one output stream."""
+    """A graph of layers between one input stream and one output stream.
+
+    By default a chain, each layer driven by the one before. `ports` and `outputs` say another
+    graph; those of a chain are the default, and are stored as it.
+    """
 
     layers: tuple[LayerParams, ...]
     input_max: int = 1
@@ -467,31 +484,29 @@ class CoreParams:
     input: InputParams = SPIKES
     stop: StopParams | None = None
     """None: every sample runs all its steps."""
+    ports: tuple[tuple[PortParams, ...], ...] = ()
+    """What each layer is driven by, in the order in which it takes it."""
+    outputs: tuple[int, ...] = ()
+    """Layers whose events leave the core, in the order of their addresses; their integrators'
+    events carry membranes, and spikes among them 1. Default: the last one."""
+    input_size: int = 0
+    """Addresses of the input stream, where `ports` say a graph; else as the first layer has."""
 
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "CoreParams.layers", 0, "at least one layer")
         _require(1 <= self.input_max <= 32767, "CoreParams.input_max", self.input_max, "1 to 32767")
-        first = self.layers[0]
-        graded = self.input.coding in ("spikes", "static")
-        width = self.input.payload_width if graded else 0
-        _require(first.synapse.payload_width == width, f"layer {first.name!r}: payload_width",
-                 first.synapse.payload_width, f"{width}, as the input's events have")  # fmt: skip
-        replay = self.input.steps if self.input.coding == "static" else 0
-        _require(first.replay == replay, f"layer {first.name!r}: replay", first.replay,
-                 f"{replay}, the steps of the input")  # fmt: skip
-        _require(not self.input.spiking or self.input_max == 1, "CoreParams.input_max",
-                 self.input_max, f"1 with coding {self.input.coding!r}")  # fmt: skip
-        _require(not self.input.off or first.synapse.n_in % 2 == 0,
-                 f"layer {first.name!r}: synapse.n_in", first.synapse.n_in,
-                 "even: half for rises, half for falls")  # fmt: skip
-        for a, b in zip(self.layers, self.layers[1:], strict=False):
-            _require(b.replay == 0 and b.synapse.payload_width == 0,
-                     f"layer {b.name!r}: replay, payload_width", (b.replay,
-                     b.synapse.payload_width), "0 but for the first layer")  # fmt: skip
-            _require(a.neuron.n == b.synapse.n_in, f"layer {b.name!r}: synapse.n_in",
-                     b.synapse.n_in, f"the size of layer {a.name!r}, {a.neuron.n}")  # fmt: skip
-            _require(a.neuron.spiking, f"layer {a.name!r}: spiking", False,
-                     "True: only the last layer may be an integrator")  # fmt: skip
+        chain = chain_ports([self.layers[0].synapse.n_in, *(a.neuron.n for a in self.layers[:-1])])
+        last = (len(self.layers) - 1,)
+        if (self.ports or chain, self.outputs or last) == (chain, last) and self.input_size in (
+            0, chain[0][0].size
+        ):  # fmt: skip
+            for field, default in (("ports", ()), ("outputs", ()), ("input_size", 0)):
+                object.__setattr__(self, field, default)
+        self._check_input()
+        if self.is_chain:
+            self._check_chain()
+        else:
+            self._check_graph()
         if self.stop is not None:
             _require(2 <= self.n_outputs <= MAX_STOP_OUTPUTS, "CoreParams.stop: outputs",
                      self.n_outputs, f"2 to {MAX_STOP_OUTPUTS}", "leave the stop out")  # fmt: skip
@@ -499,20 +514,102 @@ class CoreParams:
             _require(max(self.stop.margins) <= top, "CoreParams.stop: margin",
                      max(self.stop.margins), f"at most {top}, what a lead can reach")  # fmt: skip
 
+    def _check_input(self) -> None:
+        graded = self.input.coding in ("spikes", "static")
+        width = self.input.payload_width if graded else 0
+        replay = self.input.steps if self.input.coding == "static" else 0
+        for k, (layer, ports) in enumerate(zip(self.layers, self.layer_ports, strict=False)):
+            from_input = any(port.source == INPUT and port.size for port in ports)
+            wanted = width if from_input else 0
+            _require(layer.synapse.payload_width == wanted, f"layer {layer.name!r}: payload_width",
+                     layer.synapse.payload_width,
+                     f"{wanted}, as its sources' events have")  # fmt: skip
+            steps = replay if k == 0 else 0
+            _require(layer.replay == steps, f"layer {layer.name!r}: replay", layer.replay,
+                     f"{steps}, the steps of the input for the first layer, else 0")  # fmt: skip
+        _require(not self.input.spiking or self.input_max == 1, "CoreParams.input_max",
+                 self.input_max, f"1 with coding {self.input.coding!r}")  # fmt: skip
+        first = self.layers[0]
+        _require(not self.input.off or first.synapse.n_in % 2 == 0,
+                 f"layer {first.name!r}: synapse.n_in", first.synapse.n_in,
+                 "even: half for rises, half for falls")  # fmt: skip
+
+    def _check_chain(self) -> None:
+        for a, b in zip(self.layers, self.layers[1:], strict=False):
+            _require(a.neuron.n == b.synapse.n_in, f"layer {b.name!r}: synapse.n_in",
+                     b.synapse.n_in, f"the size of layer {a.name!r}, {a.neuron.n}")  # fmt: skip
+            _require(a.neuron.spiking, f"layer {a.name!r}: spiking", False,
+                     "True: only the last layer may be an integrator")  # fmt: skip
+
+    def _check_graph(self) -> None:
+        n, cure = len(self.layers), "only a chain of layers may have another"
+        _require(len(self.layer_ports) == n, "len(CoreParams.ports)", len(self.ports),
+                 f"{n}, the layers")  # fmt: skip
+        _require(self.input.coding == "spikes", "CoreParams.input: coding", self.input.coding,
+                 "'spikes' in a graph", cure)  # fmt: skip
+        _require(self.stop is None, "CoreParams.stop", self.stop, "None in a graph", cure)
+        _require(1 <= self.input_size <= MAX_NEURONS, "CoreParams.input_size", self.input_size,
+                 "1 to 65536 in a graph")  # fmt: skip
+        outputs = self.output_layers
+        _require(len(set(outputs)) == len(outputs) and all(0 <= k < n for k in outputs),
+                 "CoreParams.outputs", outputs, f"numbers of layers, 0 to {n - 1}, each once",
+                 "let one output show a layer")  # fmt: skip
+        _require(self.n_outputs <= MAX_NEURONS, "CoreParams.outputs", self.n_outputs,
+                 "at most 65536 neurons in all")  # fmt: skip
+        sizes = [layer.neuron.n for layer in self.layers]
+        for k, (layer, ports) in enumerate(zip(self.layers, self.layer_ports, strict=True)):
+            check_ports(layer.name, k, ports, layer.synapse.n_in, self.input_size, sizes)
+        fed = {port.source for ports in self.layer_ports for port in ports}
+        for k, layer in enumerate(self.layers):
+            _require(k in fed or k in outputs, f"layer {layer.name!r}", k,
+                     "a source of a layer, or an output", "leave it out")  # fmt: skip
+            _require(layer.neuron.spiking or k not in fed, f"layer {layer.name!r}: spiking", False,
+                     "True: an integrator may only be an output")  # fmt: skip
+        check_deadlock([layer.name for layer in self.layers], self.layer_ports, outputs)
+
+    @property
+    def is_chain(self) -> bool:
+        """Each layer is driven by the one before alone, and the last one is the output."""
+        return not self.ports and not self.outputs
+
+    @property
+    def layer_ports(self) -> tuple[tuple[PortParams, ...], ...]:
+        """What each layer is driven by; of a chain too."""
+        sizes = [self.layers[0].synapse.n_in, *(a.neuron.n for a in self.layers[:-1])]
+        return self.ports or chain_ports(sizes)
+
+    @property
+    def output_layers(self) -> tuple[int, ...]:
+        """Numbers of the layers whose events leave the core, in the order of their addresses."""
+        return self.outputs or (len(self.layers) - 1,)
+
+    @property
+    def output_offsets(self) -> tuple[int, ...]:
+        """The first address of each of them in the output stream."""
+        sizes = [self.layers[k].neuron.n for k in self.output_layers]
+        return tuple(sum(sizes[:k]) for k in range(len(sizes)))
+
+    @property
+    def loops(self) -> bool:
+        """A layer is driven by spikes of the step before."""
+        return any(port.recurrent for ports in self.ports for port in ports)
+
     @property
     def n_inputs(self) -> int:
         """Addresses of the input stream."""
-        return self.input.pixels(self.layers[0].synapse.n_in)
+        return self.input.pixels(self.input_size or self.layers[0].synapse.n_in)
 
     @property
     def n_outputs(self) -> int:
-        return self.layers[-1].neuron.n
+        """Addresses of the output stream."""
+        return sum(self.layers[k].neuron.n for k in self.output_layers)
 
     @property
     def output_width(self) -> int:
-        """Payload bits of an output event: 0 for spikes, the membrane's width for an integrator."""
-        last = self.layers[-1].neuron
-        return 0 if last.spiking else last.membrane_width
+        """Payload bits of an output event: 0 where all are spikes, else the widest integrator's
+        membrane's."""
+        neurons = [self.layers[k].neuron for k in self.output_layers]
+        return max(0 if neuron.spiking else neuron.membrane_width for neuron in neurons)
 
     @property
     def score_width(self) -> int:
