@@ -12,8 +12,9 @@ import numpy as np
 
 from spikefab.hdl.address import ConvAddresses
 from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.sparse_params import SparseParams
 
-__all__ = ["ScatterClock", "event_cycles"]
+__all__ = ["ScatterClock", "event_cycles", "sparse_cycles"]
 
 
 def event_cycles(conv: ConvParams, lanes: int) -> np.ndarray:
@@ -24,8 +25,14 @@ def event_cycles(conv: ConvParams, lanes: int) -> np.ndarray:
     return np.broadcast_to(np.maximum(hits, 1), conv.in_shape).copy()
 
 
+def sparse_cycles(sparse: SparseParams) -> np.ndarray:
+    """Cycles that an event of each source takes, int64 (n_in,): its words of weights, 1 where it
+    has none."""
+    return np.maximum([len(row) for row in sparse.rows], 1).astype(np.int64)
+
+
 class ScatterClock:
-    """When an address generator takes items; times are cycles.
+    """When an address generator takes items; times are cycles. The same for both kinds.
 
     Two stages in front of it hold an item each: an item is taken when the first of them is free,
     which it is when the item in it moves on.

@@ -90,11 +90,12 @@ class ConvAddresses(wiring.Component):
         self.n_words = conv.out_grid.words(params.lanes)
         rows, columns = conv.kernel
         self.n_weights = conv.in_shape[0] * rows * columns * self.span
+        self.n_in = conv.in_grid.n_addresses
         self.visit = Visit(params, self.n_words, self.n_weights)
         payload = unsigned(params.synapse.payload_width)
         super().__init__(
             {
-                "i": In(event_stream(conv.in_grid.n_addresses, payload)),
+                "i": In(event_stream(self.n_in, payload)),
                 "start": Out(stream.Signature(unsigned(1))),
                 "o": Out(stream.Signature(self.visit, always_ready=True)),
             }
@@ -110,8 +111,8 @@ class ConvAddresses(wiring.Component):
         y = address[grid.c_bits + grid.x_bits : grid.c_bits + grid.x_bits + grid.y_bits]
 
         # First stage: what row, column and channel have to say.
-        free1, free2, free = Signal(), Signal(), Signal()
-        valid1, valid2 = Signal(), Signal()
+        free, free1, free2 = Signal(), Signal(name="free1"), Signal(name="free2")
+        valid1, valid2 = Signal(name="valid1"), Signal(name="valid2")
         kept1: Any = Signal(item.shape(), name="item1")
         parts = [*self._channel(m, c), *self._axis(m, 0, y), *self._axis(m, 1, x)]
         held = [Signal(part.shape(), name=f"part{k}") for k, part in enumerate(parts)]
@@ -141,13 +142,18 @@ class ConvAddresses(wiring.Component):
 
         # The visits: words of a position, columns, rows of the kernel.
         visit: Any = self.o.payload
-        active, final, turn = Signal(), Signal(), Signal()
-        rows, columns, all_columns = Signal.like(more_y), Signal.like(more_x), Signal.like(more_x)
-        k = Signal(range(self.span))
-        row_weights, row_word = Signal.like(visit.weights), Signal.like(visit.word)
-        last_word, last_column = Signal(), Signal()
-        real, token, last = Signal(), Signal(), Signal()
+        active, final = Signal(), Signal()
         begin, ready = Signal(), Signal()
+        real, turn = Signal(), Signal()
+        token = Signal()
+        last = Signal()
+        rows = Signal.like(more_y, name="rows")
+        columns = Signal.like(more_x, name="columns")
+        all_columns = Signal.like(more_x, name="all_columns")
+        k = Signal(range(self.span))
+        row_weights = Signal.like(visit.weights, name="row_weights")
+        row_word = Signal.like(visit.word, name="row_word")
+        last_word, last_column = Signal(), Signal()
         m.d.comb += [
             last_word.eq(k == self.span - 1),
             last_column.eq(columns == 0),
@@ -167,7 +173,8 @@ class ConvAddresses(wiring.Component):
         ]
         next_row, next_column = ~token & last_word & last_column, ~token & last_word
         step = self._step(next_row, next_column)
-        weights, word = Signal.like(visit.weights), Signal.like(visit.word)
+        weights = Signal.like(visit.weights, name="next_weights")
+        word = Signal.like(visit.word, name="next_word")
         m.d.comb += [
             weights.eq(Mux(next_row, row_weights, visit.weights) + step[0]),
             word.eq(Mux(next_row, row_word, visit.word) + step[1]),

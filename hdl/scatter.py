@@ -21,16 +21,26 @@ from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.load import LoadPort, load_columns
 from spikefab.hdl.params import LayerParams, NeuronParams, SynapseParams
+from spikefab.hdl.sparse import SparseAddresses
+from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.weights import WeightMemory
 
-__all__ = ["ScatterEngine", "kernel_columns", "kernel_params"]
+__all__ = ["ScatterEngine", "kernel_columns", "stored_params"]
+
+Structure = ConvParams | SparseParams
+"""Which weights go to which sums."""
 
 
-def kernel_params(params: LayerParams, conv: ConvParams) -> LayerParams:
-    """The weight memory of a convolution as that of a dense layer: each kernel position of each
-    input channel is a source, the output channels of its group are the targets."""
-    sources = conv.in_shape[0] * conv.kernel[0] * conv.kernel[1]
-    targets = conv.span(params.lanes) * params.lanes
+def stored_params(params: LayerParams, structure: Structure) -> LayerParams:
+    """The weight memory of a layer as that of a dense one. Of a convolution each kernel position
+    of each input channel is a source, the output channels of its group are the targets. Of sparse
+    connections each entry is a source, a word's neurons are the targets."""
+    targets = params.lanes
+    if isinstance(structure, ConvParams):
+        sources = structure.in_shape[0] * structure.kernel[0] * structure.kernel[1]
+        targets *= structure.span(params.lanes)
+    else:
+        sources = structure.n_entries
     return replace(
         params,
         synapse=replace(params.synapse, n_in=sources, n_out=targets),
@@ -43,7 +53,7 @@ def kernel_params(params: LayerParams, conv: ConvParams) -> LayerParams:
 def kernel_columns(
     conv: ConvParams, weights: Sequence[Sequence[int]], lanes: int
 ) -> list[list[int]]:
-    """The weights of a convolution as those of `kernel_params`.
+    """The weights of a convolution as those of `stored_params`.
 
     `weights`: a row an output channel, of its group's input channels x kernel rows x kernel
     columns.
@@ -89,15 +99,23 @@ class ScatterEngine(wiring.Component):
     o: stream.Interface
     load: Any
 
-    def __init__(self, params: LayerParams, conv: ConvParams, weights: Sequence[Sequence[int]]):
+    def __init__(self, params: LayerParams, structure: Structure, weights: Sequence[Sequence[int]]):
+        """`weights`: of a convolution as `kernel_columns` takes them; of sparse connections a row
+        an entry, a weight a lane, as `compress` gives them."""
         self.params = params
-        self.addresses = ConvAddresses(params, conv)
-        stored = kernel_params(params, conv)
-        self.memory = WeightMemory(stored, kernel_columns(conv, weights, params.lanes))
+        stored = stored_params(params, structure)
+        self.addresses: ConvAddresses | SparseAddresses
+        if isinstance(structure, ConvParams):
+            self.addresses = ConvAddresses(params, structure)
+            columns = kernel_columns(structure, weights, params.lanes)
+        else:
+            self.addresses = SparseAddresses(params, structure)
+            columns = [list(column) for column in zip(*weights, strict=True)]
+        self.memory = WeightMemory(stored, columns)
         self.sums = GroupSums(params.row_lanes, params.synapse.acc_width)
         payload = unsigned(params.synapse.payload_width)
         ports: dict[str, Any] = {
-            "i": In(event_stream(conv.in_grid.n_addresses, payload)),
+            "i": In(event_stream(self.addresses.n_in, payload)),
             "start": Out(stream.Signature(unsigned(1))),
             "o": Out(stream.Signature(self.sums, always_ready=True)),
         }
@@ -106,10 +124,11 @@ class ScatterEngine(wiring.Component):
         super().__init__(ports)
 
     @staticmethod
-    def latency(synapse: SynapseParams) -> int:
+    def latency(synapse: SynapseParams, structure: Structure) -> int:
         """Cycles from the start of a token to its first group of sums."""
         stages = AccumulateEngine.product_stages(synapse)
-        return ConvAddresses.LATENCY + WeightMemory.latency(synapse) + stages
+        addresses = ConvAddresses if isinstance(structure, ConvParams) else SparseAddresses
+        return addresses.LATENCY + WeightMemory.latency(synapse) + stages
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

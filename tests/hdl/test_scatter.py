@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 from conv_cases import convs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scatter_bench import Bench, Run
 
-from spikefab.gen.cost_conv import ScatterClock, event_cycles
+from spikefab.gen.cost_conv import event_cycles, sparse_cycles
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import LayerParams, NeuronParams, ParamError, SynapseParams
 from spikefab.hdl.scatter import ScatterEngine
+from spikefab.hdl.sparse_params import SparseParams, compress
 from spikefab.sim.conv import convolve
 
 
@@ -54,10 +55,7 @@ class Case:
             folds=self.folds,
         )  # fmt: skip
 
-    def engine(self) -> ScatterEngine:
-        rows = self.weights.reshape(self.conv.out_channels, -1).tolist()
-        return ScatterEngine(self.params, self.conv, rows)
-
+    @property
     def expected(self) -> list[list[int]]:
         """The sums of each step in the order of the layout; padding 0."""
         x = np.zeros((len(self.steps), *self.conv.in_shape), np.int64)
@@ -67,6 +65,18 @@ class Case:
         sums = convolve(self.conv, self.weights, x).reshape(len(x), -1)
         order = self.conv.out_grid.neurons(self.lanes)
         return [[0 if n is None else int(row[n]) for n in order] for row in sums]
+
+    @property
+    def bench(self) -> Bench:
+        grid, cycles = self.conv.in_grid, event_cycles(self.conv, self.lanes)
+        return Bench(
+            params=self.params,
+            structure=self.conv,
+            weights=self.weights.reshape(self.conv.out_channels, -1).tolist(),
+            steps=[[(grid.address(c, y, x), v) for c, y, x, v in step] for step in self.steps],
+            expected=self.expected,
+            costs={grid.address(*at): int(cycles[at]) for at in np.ndindex(cycles.shape)},
+        )
 
 
 @st.composite
@@ -103,127 +113,34 @@ def contents(
     return weights, steps
 
 
-@dataclass
-class Run:
-    sums: list[list[int]] = field(default_factory=list)
-    """Of each token, in order."""
-    lasts: list[int] = field(default_factory=list)
-    taken: list[int] = field(default_factory=list)
-    """Cycle in which each item was."""
-    starts: list[int] = field(default_factory=list)
-    first: list[int] = field(default_factory=list)
-    """Cycle of each token's first row of sums."""
-
-
-def drive(case: Case, *, pause_in: float = 0.0, pause_start: float = 0.0, seed: int = 0) -> Run:
-    """Runs all steps; `last` with the last one."""
-    rng = random.Random(seed)
-    dut: Any = case.engine()
-    params = case.params
-    run = Run()
-    items = []
-    for t, step in enumerate(case.steps):
-        for c, y, x, value in step:
-            item = {"token": 0, "last": 0, "address": case.conv.in_grid.address(c, y, x)}
-            items.append({**item, **({"payload": value} if case.payload else {})})
-        # The address of a token means nothing.
-        items.append({"token": 1, "last": t == len(case.steps) - 1, "address": 0})
-    cycle = 0
-
-    async def feed(ctx: Any) -> None:
-        for item in items:
-            while rng.random() < pause_in:
-                await ctx.tick()
-            ctx.set(dut.i.payload, item)
-            ctx.set(dut.i.valid, 1)
-            await ctx.tick().until(dut.i.ready)
-            ctx.set(dut.i.valid, 0)
-
-    async def watch(ctx: Any) -> None:
-        nonlocal cycle
-        rows: list[int] = []
-        async for _, _, taken, ready, wanted, start, valid, o in ctx.tick().sample(
-            dut.i.valid, dut.i.ready, dut.start.valid, dut.start.ready, dut.o.valid, dut.o.payload
-        ):
-            if taken and ready:
-                run.taken.append(cycle)
-            if wanted and start:
-                run.starts.append(cycle)
-            # Once begun a pass never pauses.
-            assert valid or not rows
-            if valid:
-                if not rows:
-                    run.first.append(cycle)
-                rows += [int(o.sums[k]) for k in range(params.row_lanes)]
-                assert bool(o.end) == (len(rows) == params.neuron.n)
-                if o.end:
-                    run.sums.append(rows)
-                    run.lasts.append(int(o.last))
-                    rows = []
-            cycle += 1
-
-    async def start(ctx: Any) -> None:
-        hits = int(event_cycles(case.conv, case.lanes).max())
-        limit = 1000 + 20 * (len(items) * hits + len(case.steps) * params.rows)
-        while len(run.sums) < len(case.steps):
-            ctx.set(dut.start.ready, rng.random() >= pause_start)
-            await ctx.tick()
-            assert cycle < limit, f"hung after {len(run.sums)} tokens"
-
-    sim = Simulator(dut)
-    sim.add_clock(1e-6)
-    sim.add_process(watch)
-    sim.add_process(feed)
-    sim.add_testbench(start)
-    sim.run()
+def check(case: Case) -> Run:
+    """Sums and cycles at full rate."""
+    bench = case.bench
+    run = bench.check()
+    bench.check_cycles(run)
     return run
-
-
-def check_sums(case: Case, **pauses: Any) -> Run:
-    run = drive(case, **pauses)
-    assert run.sums == case.expected()
-    assert run.lasts == [0] * (len(case.steps) - 1) + [1]
-    return run
-
-
-def check_cycles(case: Case, run: Run) -> None:
-    """At full rate: when each item is taken, each token begins, and its first sums leave."""
-    cost = event_cycles(case.conv, case.lanes)
-    clock = ScatterClock()
-    offered, taken, starts = run.taken[0], [], []
-    for step in case.steps:
-        for c, y, x, _ in step:
-            taken.append(clock.item(offered, int(cost[c, y, x]))[0])
-            offered = taken[-1] + 1
-        at, start = clock.item(offered, case.params.rows)
-        offered = at + 1
-        taken.append(at)
-        starts.append(start)
-    assert run.taken == taken
-    assert run.starts == starts
-    latency = ScatterEngine.latency(case.params.synapse)
-    assert run.first == [start + latency for start in starts]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(cases())
 def test_sums_and_cycles(case: Case) -> None:
-    check_cycles(case, check_sums(case))
+    check(case)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(cases(), st.sampled_from([(0.5, 0.0), (0.0, 0.8), (0.5, 0.5)]), st.integers(0, 1000))
 def test_sums_with_stalls(case: Case, pauses: tuple[float, float], seed: int) -> None:
-    check_sums(case, pause_in=pauses[0], pause_start=pauses[1], seed=seed)
+    case.bench.check(pause_in=pauses[0], pause_start=pauses[1], seed=seed)
 
 
 @pytest.mark.slow
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(cases(), st.sampled_from([(0.0, 0.0), (0.5, 0.0), (0.0, 0.8), (0.3, 0.5)]))
 def test_sums_and_cycles_in_a_long_sweep(case: Case, pauses: tuple[float, float]) -> None:
-    run = check_sums(case, pause_in=pauses[0], pause_start=pauses[1], seed=1)
+    bench = case.bench
+    run = bench.check(pause_in=pauses[0], pause_start=pauses[1], seed=1)
     if not any(pauses):
-        check_cycles(case, run)
+        bench.check_cycles(run)
 
 
 FIRST = ConvParams(
@@ -248,13 +165,13 @@ def test_a_sum_is_right_however_soon_it_is_hit_again(distance: int, lanes: int) 
     for _ in range(6):
         step += [(0, 0, 0, 1), *rng.sample(between, distance)]
     case = case_of(conv, lanes, [step, step[:2], step])
-    check_cycles(case, check_sums(case))
+    check(case)
 
 
 def test_events_of_one_cycle_follow_each_other_without_a_bubble() -> None:
     conv = ConvParams(in_shape=(1, 4, 4), out_channels=3, kernel=(1, 1))
     case = case_of(conv, 3, [[(0, k // 4, k % 4, 1) for k in range(16)]])
-    run = check_sums(case)
+    run = case.bench.check()
     assert [b - a for a, b in pairwise(run.taken)] == [1] * 16
 
 
@@ -268,7 +185,7 @@ def test_borders_cost_what_they_hit() -> None:
     assert event_cycles(FIRST, 4)[0, 16, 18] == 2 * 2 * 4
     step = [(0, 0, 0, 1), (1, 17, 17, 1), (0, 16, 18, 1), (1, 33, 33, 1)]
     case = case_of(FIRST, 16, [step, []])
-    check_cycles(case, check_sums(case))
+    check(case)
 
 
 def test_an_event_that_hits_nothing_takes_one_cycle() -> None:
@@ -280,8 +197,7 @@ def test_an_event_that_hits_nothing_takes_one_cycle() -> None:
     assert cost[0, 0, 0] == 2
     step = [(0, 4, 0, 1), (0, 4, 4, 1), (0, 0, 0, 1), (0, 2, 2, 1), (0, 1, 1, 1), (0, 4, 1, 1)]
     case = case_of(conv, 2, [step, step])
-    run = check_sums(case)
-    check_cycles(case, run)
+    check(case)
 
 
 def test_the_order_of_events_changes_nothing() -> None:
@@ -291,7 +207,7 @@ def test_the_order_of_events_changes_nothing() -> None:
     for seed in range(3):
         for step in steps:
             random.Random(seed).shuffle(step)
-        runs.append(drive(Case(conv, 2, 1, 5, 0, False, weights, steps)).sums)
+        runs.append(Case(conv, 2, 1, 5, 0, False, weights, steps).bench.drive().sums)
     assert runs[0] == runs[1] == runs[2]
 
 
@@ -307,6 +223,95 @@ def test_lanes_that_do_not_fit_a_grouped_convolution_are_refused() -> None:
 
 def test_it_converts() -> None:
     case = case_of(FIRST, 16, [[]])
-    text = to_verilog(case.engine(), "engine")
+    bench = case.bench
+    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.weights), "engine")
     assert "[12:0] i__payload" not in text
     assert "[14:0] i__payload" in text
+
+
+def sparse_bench(
+    n_in: int, n: int, lanes: int, folds: int, density: float, payload: int, seed: int
+) -> Bench:
+    """Connections that exist with a probability, in whole rows and columns too."""
+    rng, r = np.random.default_rng(seed), random.Random(seed)
+    weights = rng.integers(-8, 8, size=(n, n_in)) * (rng.random((n, n_in)) < density)
+    weights[:, rng.random(n_in) < 0.3] = 0
+    sparse, entries = compress(weights.tolist(), lanes)
+    most = (1 << payload) - 1 if payload else 1
+    steps = []
+    for _ in range(r.randint(1, 4)):
+        near = r.randrange(n_in)
+        steps.append([
+            (near if r.random() < 0.4 else r.randrange(n_in), r.randint(1, most))
+            for _ in range(r.choice([0, 1, 8, 20]))
+        ])  # fmt: skip
+    x = np.zeros((len(steps), n_in), np.int64)
+    for t, step in enumerate(steps):
+        for address, value in step:
+            x[t, address] += value
+    sums = np.zeros((len(steps), sparse.words * lanes), np.int64)
+    sums[:, :n] = x @ weights.T
+    top = 8 * 20 * most
+    params = LayerParams(
+        name="sparse",
+        synapse=SynapseParams(n_in=n_in, n_out=sparse.words * lanes, weight_width=4,
+                              acc_min=-top, acc_max=top, payload_width=payload),
+        neuron=NeuronParams(n=sparse.words * lanes, fraction_bits=0, membrane_width=8),
+        lanes=lanes,
+        folds=folds,
+    )  # fmt: skip
+    costs = dict(enumerate(sparse_cycles(sparse).tolist()))
+    return Bench(params, sparse, entries, steps, sums.tolist(), costs)
+
+
+@st.composite
+def sparse_benches(draw: st.DrawFn) -> Bench:
+    n = draw(st.integers(1, 24))
+    lanes = draw(st.integers(1, n))
+    folds = draw(st.sampled_from([f for f in range(1, lanes + 1) if lanes % f == 0]))
+    return sparse_bench(
+        draw(st.integers(1, 20)), n, lanes, folds, draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])),
+        draw(st.sampled_from([0, 0, 1, 3])), draw(st.integers(0, 1 << 16)),
+    )  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(sparse_benches())
+def test_sparse_sums_and_cycles(bench: Bench) -> None:
+    bench.check_cycles(bench.check())
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(sparse_benches(), st.sampled_from([(0.5, 0.0), (0.0, 0.8), (0.5, 0.5)]))
+def test_sparse_sums_with_stalls(bench: Bench, pauses: tuple[float, float]) -> None:
+    bench.check(pause_in=pauses[0], pause_start=pauses[1])
+
+
+def test_a_pruned_layer_costs_its_words() -> None:
+    weights = [[0, 3, 0], [0, 0, 0], [1, 0, 0], [0, -2, 0]]
+    sparse, entries = compress(weights, 2)
+    assert sparse == SparseParams(words=2, rows=((1,), (0, 1), ()))
+    assert entries == [[1, 0], [3, 0], [0, -2]]
+    assert sparse_cycles(sparse).tolist() == [1, 2, 1]
+    assert compress([[0, 0]], 1) == (SparseParams(words=1, rows=((0,), ())), [[0]])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"words": 0}, "words = 0"),
+        ({"rows": ()}, "1 to 65536 sources"),
+        ({"rows": ((0, 2),)}, "words from 0 to 1"),
+        ({"rows": ((), ())}, "entries = 0"),
+        ({"rows": ((0, 1) * 32769,)}, "prune more"),
+    ],
+)
+def test_sparse_parameters_that_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamError, match=message):
+        SparseParams(**{"words": 2, "rows": ((0,),), **fields})
+
+
+def test_sparse_connections_convert() -> None:
+    bench = sparse_bench(9, 8, 4, 1, 0.5, 0, 1)
+    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.weights), "engine")
+    assert "[5:0] i__payload" in text

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The address generator of sparse connections: a source's own words, one a cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from spikefab.hdl.address import Visit
+from spikefab.hdl.event import event_stream
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.sparse_params import SparseParams
+
+__all__ = ["SparseAddresses"]
+
+
+class SparseAddresses(wiring.Component):
+    """The visits of sparse connections.
+
+    An event takes a cycle for each word of weights that its source has, one where it has none. A
+    token takes `rows` cycles. Items follow each other without a bubble: where the next one's words
+    begin is looked up ahead, in the first of two stages.
+
+    Members
+    -------
+    i : in stream, EventLayout(n_in, unsigned(payload_width))
+    start, o :
+        As `ConvAddresses` has them.
+    """
+
+    AHEAD = 2
+    """Cycles from an item's acceptance to the cycle in which it can begin."""
+    LATENCY = 3
+    """Cycles from an item's beginning to its first visit: the word of sums is looked up."""
+
+    i: stream.Interface
+    start: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, params: LayerParams, sparse: SparseParams):
+        self.params, self.sparse = params, sparse
+        self.n_words, self.n_weights = sparse.words, sparse.n_entries
+        self.n_in = sparse.n_in
+        self.visit = Visit(params, self.n_words, self.n_weights)
+        payload = unsigned(params.synapse.payload_width)
+        super().__init__(
+            {
+                "i": In(event_stream(self.n_in, payload)),
+                "start": Out(stream.Signature(unsigned(1))),
+                "o": Out(stream.Signature(self.visit, always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p, sparse = self.params, self.sparse
+        item: Any = self.i.payload
+
+        # First stage: where the source's words begin, and how many there are.
+        span = data.StructLayout(
+            {
+                "start": bits_for(max(sparse.starts)),
+                "count": bits_for(max(len(row) for row in sparse.rows)),
+            }
+        )
+        init = [
+            start | len(row) << span["start"].width
+            for start, row in zip(sparse.starts, sparse.rows, strict=True)
+        ]
+        memory: Any = Memory(shape=span.size, depth=len(init), init=init)
+        m.submodules.spans = memory
+        port = memory.read_port()
+        found: Any = data.View(span, port.data)
+        free, free1, free2 = Signal(), Signal(name="free1"), Signal(name="free2")
+        valid1, valid2 = Signal(name="valid1"), Signal(name="valid2")
+        kept1: Any = Signal(item.shape(), name="item1")
+        m.d.comb += [
+            self.i.ready.eq(free1),
+            free1.eq(~valid1 | free2),
+            port.addr.eq(item.address),
+            port.en.eq(free1),
+        ]
+        with m.If(free1):
+            m.d.sync += [valid1.eq(self.i.valid), kept1.eq(item)]
+
+        # Second stage: memories are slow to their pins.
+        kept: Any = Signal(item.shape(), name="item2")
+        first = Signal(span["start"].width)
+        more = Signal(span["count"].width)
+        hit = Signal()
+        m.d.comb += free2.eq(~valid2 | free)
+        with m.If(free2):
+            m.d.sync += [
+                valid2.eq(valid1),
+                kept.eq(kept1),
+                first.eq(Mux(kept1.token, 0, found.start)),
+                hit.eq(kept1.token | (found.count != 0)),
+                more.eq(found.count - 1),
+            ]
+
+        # Entry after entry; a token, word after word.
+        now: Any = Signal(self.visit, name="now")
+        active, final = Signal(), Signal()
+        real, ready = Signal(), Signal()
+        at = Signal(range(max(self.n_words, self.n_weights)))
+        left = Signal.like(more, name="left")
+        m.d.comb += [
+            now.turn.eq(~now.token | (now.row == p.folds - 1)),
+            final.eq(
+                Mux(now.token, (at == self.n_words - 1) & now.turn, ~real | (left == 0)),
+            ),
+            now.end.eq(final),
+            ready.eq(~active | final),
+            free.eq(ready & (~kept.token | self.start.ready)),
+            self.start.valid.eq(ready & valid2 & kept.token),
+            self.start.payload.eq(kept.last),
+            now.weights.eq(at),
+        ]
+        with m.If(valid2 & free):
+            m.d.sync += [
+                active.eq(1),
+                now.token.eq(kept.token),
+                now.last.eq(kept.last),
+                now.row.eq(0),
+                real.eq(hit),
+                at.eq(first),
+                left.eq(more),
+            ]
+            if p.synapse.payload_width:
+                m.d.sync += now.value.eq(kept.payload)
+        with m.Elif(final):
+            m.d.sync += active.eq(0)
+        with m.Elif(~now.turn):
+            m.d.sync += now.row.eq(now.row + 1)
+        with m.Else():
+            m.d.sync += [at.eq(at + 1), left.eq(left - 1), now.row.eq(0)]
+        self._look_up(m, active & real, now, at)
+        return m
+
+    def _look_up(self, m: Module, valid: Value, now: Any, at: Signal) -> None:
+        """Each entry's word of sums, from a memory and its register."""
+        words = [word for row in self.sparse.rows for word in row]
+        memory: Any = Memory(shape=bits_for(self.n_words - 1), depth=len(words), init=words)
+        m.submodules.words = memory
+        port = memory.read_port()
+        m.d.comb += port.addr.eq(at)
+        counted = Signal.like(port.data, name="counted")
+        waiting: Any = Signal(self.visit, name="waiting")
+        visit: Any = Signal(self.visit, name="visit")
+        there = Signal(2)
+        m.d.sync += [
+            there.eq(Cat(valid, there)),
+            counted.eq(at),
+            waiting.eq(now),
+            visit.eq(waiting),
+            visit.word.eq(Mux(waiting.token, counted, port.data)),
+        ]
+        m.d.comb += [self.o.valid.eq(there[1]), self.o.payload.eq(visit)]
