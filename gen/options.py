@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,8 +37,9 @@ class QuantiseOptions:
     """None: "nearest", or "toward-zero" where the dialect says decay=round12."""
     leak_tolerance: float = 0.01
     """Largest relative change of a time constant."""
-    input_max: int = 1
-    """Most that one input receives in one step: events, or the sum of their values."""
+    input_max: int | Mapping[str, int] = 1
+    """Most that one input receives in one step: events, or the sum of their values. One for all
+    input nodes, or by node; 1 for those that are not named."""
     input: InputParams = SPIKES
     """How samples become events. Where it makes spikes of values, `input_max` is 1."""
     steps: int | None = None
@@ -70,12 +72,26 @@ class QuantiseOptions:
             )
         if not 0 <= self.leak_tolerance < 1:
             problems.append(f"leak_tolerance = {self.leak_tolerance!r}: must be 0 to below 1")
-        if not (_whole(self.input_max) and 1 <= self.input_max <= 32767):
-            problems.append(f"input_max = {self.input_max!r}: must be 1 to 32767")
+        given = self.input_max
+        for most in given.values() if isinstance(given, Mapping) else [given]:
+            if not (_whole(most) and 1 <= most <= 32767):
+                problems.append(f"input_max = {most!r}: must be 1 to 32767")
         if self.steps is not None and not (_whole(self.steps) and self.steps >= 1):
             problems.append(f"steps = {self.steps!r}: must be at least 1")
         if problems:
             raise InputError(problems)
+
+    def max_of(self, name: str | None = None) -> int:
+        """Most that an input of node `name` receives in one step; of any node without."""
+        if not isinstance(self.input_max, Mapping):
+            return self.input_max
+        if name is None:
+            return max(self.input_max.values(), default=1)
+        return self.input_max.get(name, 1)
+
+    def own_max_of(self, name: str) -> int | None:
+        """The same where nodes have their own; None where one number holds for all."""
+        return self.max_of(name) if isinstance(self.input_max, Mapping) else None
 
     def bits_of(self, n_layers: int) -> list[WeightBits]:
         """Weight bits for each of `n_layers` layers."""

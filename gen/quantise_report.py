@@ -60,7 +60,10 @@ class QuantiseReport:
     """What rounding a network did, for the user to read."""
 
     layers: tuple[LayerReport, ...]
+    notes: tuple[str, ...] = ()
+    """About the network as a whole."""
 
     def lines(self) -> list[str]:
-        """A line a layer, then its notes."""
-        return [line for layer in self.layers for line in (str(layer), *layer.notes)]
+        """A line a layer and its notes, then the network's."""
+        lines = [line for layer in self.layers for line in (str(layer), *layer.notes)]
+        return [*lines, *self.notes]

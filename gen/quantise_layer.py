@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One population and what drives it, on the way to integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spikefab.gen.bounds import accumulator_range
+from spikefab.gen.drive import Drive
+from spikefab.gen.errors import InputError
+from spikefab.gen.grid import Grid, find_grid, fit_binary, fit_grid, fit_ternary
+from spikefab.gen.leak import leak_ratio
+from spikefab.gen.membrane import FittedNeuron, MembraneFit
+from spikefab.gen.network import Population
+from spikefab.gen.options import QuantiseOptions, WeightBits
+from spikefab.gen.qnetwork import QLayer, dense_edge
+from spikefab.gen.quantise_report import LayerReport
+from spikefab.hdl.params import SynapseParams
+
+__all__ = ["LayerJob"]
+
+
+class LayerJob:
+    """Its weights are put on a grid at once; `fit` finds its neurons' numbers.
+
+    `activity`: event counts (steps, n) by source. `early`: its neurons put out each step's own
+    spikes, whatever their dialect says.
+    """
+
+    fitted: FittedNeuron
+
+    def __init__(
+        self,
+        population: Population,
+        drive: Drive,
+        bits: WeightBits,
+        options: QuantiseOptions,
+        steps: int | None,
+        activity: Mapping[str, np.ndarray] | None,
+        *,
+        early: bool = False,
+    ):
+        self.population, self.options, self.steps = population, options, steps
+        self.drive, self.early = drive, early
+        self.name, self.neuron, self.bits = population.name, population.neuron, bits
+        self.width = 2 if bits == "ternary" else int(bits)
+        self.notes: list[str] = []
+        self.leak = leak_ratio(self.neuron.decay, options.leak_tolerance)
+        self.grid = self._grid(_recorded(drive, activity))
+        self._own_notes = len(self.notes)
+
+    def fit(self, most: Mapping[str, int]) -> None:
+        """Finds the neurons' numbers. `most`: what an address of each source carries in a step."""
+        del self.notes[self._own_notes :]
+        n = len(self.grid.weights)
+        low, high = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        for source, part in zip(self.drive.sources, self.drive.columns(), strict=True):
+            least, largest = accumulator_range(self.grid.weights[:, part], most[source.name])
+            low, high = low + least, high + largest
+        self.acc = low, high
+        if self.drive.current_bias is not None or self.drive.late.any():
+            raise InputError(
+                f"node {self.name!r}: a synaptic current, or a recurrent bias that is absent in a "
+                "sample's first step, cannot be mapped so far"
+            )
+        self.membrane = MembraneFit(
+            self.population, self.drive.bias, self.leak, self.grid, self.options, self._note
+        )
+        fitted = self.membrane.fit(self.acc, self.steps)
+        if self.early:
+            fitted = replace(fitted, params=replace(fitted.params, output_lag=False))
+        self.fitted = fitted
+
+    def layer(self, payloads: Mapping[str, int]) -> QLayer:
+        """The integers. `payloads`: bits of the values that sources' events carry, if they do."""
+        n_out, n_in = self.grid.weights.shape
+        columns = self.drive.columns()
+        return QLayer(
+            name=self.name,
+            edges=tuple(
+                dense_edge(source.name, self.grid.weights[:, part], recurrent=source.recurrent)
+                for source, part in zip(self.drive.sources, columns, strict=True)
+            ),
+            synapse=SynapseParams(
+                n_in=n_in,
+                n_out=n_out,
+                weight_width=self.width,
+                acc_min=int(self.acc[0].min()),
+                acc_max=int(self.acc[1].max()),
+                payload_width=max(payloads.get(s.name, 0) for s in self.drive.sources),
+            ),
+            neuron=self.fitted.params,
+            scale=self.grid.scale,
+            weight_exact=self.grid.exact,
+            ternary=self.bits == "ternary",
+            bound=self.fitted.bound,
+        )
+
+    def _grid(self, x: np.ndarray | None) -> Grid:
+        w = self.drive.weight
+        per_channel = self.options.per_channel
+        if per_channel and not self.neuron.spiking:
+            per_channel = False
+            self._note("one scale for the layer: an integrator's membranes are compared")
+        ternary = self.bits == "ternary"
+        # Neurons that differ anyway lose nothing by a scale each.
+        varied = self.neuron.spiking and any(np.ptp(gain) > 0 for gain in self._gains())
+        for channel in dict.fromkeys((False, per_channel, varied)):
+            found = find_grid(w, self.width, bool(channel), ternary)
+            if found is not None:
+                return found
+        threshold = self.neuron.threshold
+        unit = float(threshold[0]) if self.neuron.spiking and np.ptp(threshold) == 0 else None
+        if ternary:
+            return fit_ternary(w, per_channel, x, unit)
+        if self.width == 1:
+            zeros = float((w == 0).mean())
+            if zeros:
+                self._note(
+                    f"{100 * zeros:.2g} % of the weights are 0, which binary weights are not: they "
+                    "become +1 LSB; ternary keeps them"
+                )
+            return fit_binary(w, per_channel, x, unit)
+        return fit_grid(w, self.width, per_channel, x, unit)
+
+    def _note(self, text: str) -> None:
+        note = f"{self.name}: {text}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _gains(self) -> list[np.ndarray]:
+        current = self.neuron.current
+        return [self.neuron.gain, *([] if current is None else [current.gain])]
+
+    def report(self) -> LayerReport:
+        """What rounding did."""
+        neuron, grid, bound = self.fitted.params, self.grid, self.fitted.bound
+        w, decay = self.drive.weight, self.neuron.decay
+        norm = float(np.linalg.norm(w))
+        error = float(np.linalg.norm(w - grid.weights * grid.scale[:, None]))
+        off = self.membrane.threshold_error(neuron)
+        if off > 0.05:
+            self._note(
+                f"a threshold of {min(neuron.threshold)} LSBs is off by {100 * off:.2g} %: "
+                "more fraction bits would hold it"
+            )
+        if self.leak.error > self.options.leak_tolerance:
+            self._note(
+                f"a time constant is off by {100 * self.leak.error:.2g} %: "
+                f"decay {decay.max():.9g} is too close to 1 for {self.leak.shift} bits"
+            )
+        low, high = -(1 << (self.width - 1)), (1 << (self.width - 1)) - 1
+        beyond = w / grid.scale[:, None]
+        clipped = 0.0
+        if not grid.exact and self.bits not in (1, "ternary"):
+            clipped = float(((beyond < low - 0.5) | (beyond > high + 0.5)).mean())
+        return LayerReport(
+            name=self.name,
+            weight_bits=self.bits,
+            weight_exact=grid.exact,
+            scale=float(np.median(grid.scale)),
+            per_channel=len(grid.scale) > 1,
+            weight_error=0.0 if grid.exact or norm == 0 else error / norm,
+            clipped=clipped,
+            leak=(float(decay.min()), float(decay.max())),
+            leak_ratio=(float(self.leak.value.min()), float(self.leak.value.max())),
+            leak_error=self.leak.error,
+            threshold_error=off,
+            fraction_bits=neuron.fraction_bits,
+            membrane_width=neuron.membrane_width,
+            bound=bound,
+            notes=tuple(self.notes),
+            bound_steps=self.steps if self.fitted.needs_steps else None,
+        )
+
+
+def _recorded(drive: Drive, activity: Mapping[str, np.ndarray] | None) -> np.ndarray | None:
+    """Counts of all sources side by side, (steps, columns); None where one is not known."""
+    if activity is None or any(source.name not in activity for source in drive.sources):
+        return None
+    # A recurrent source's step acts in the next one; that a sample's last step then meets the next
+    # sample's first does not matter for a scale.
+    return np.concatenate(
+        [
+            np.roll(activity[s.name], 1, 0) if s.recurrent else activity[s.name]
+            for s in drive.sources
+        ],
+        axis=1,
+    )
