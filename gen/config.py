@@ -18,7 +18,7 @@ import numpy as np
 from spikefab.gen.chain import ChainBuilder
 from spikefab.gen.config_table import TableReader
 from spikefab.gen.dialect import PRESETS, Dialect, parse_dialect
-from spikefab.gen.discretise import Kind, dialect_problems, discretise
+from spikefab.gen.discretise import Kind, discretise
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Input, Network, Output
 
@@ -146,8 +146,6 @@ class _Reader(TableReader):
                 for problem in error.problems:
                     self.fail("network.dialect", problem)
             else:
-                for problem in dialect_problems(dialect):
-                    self.fail("network.dialect", problem)
                 self._dialect_known = True
                 return dialect
         return PRESETS["nir-literal"]  # only to check the rest; never a result

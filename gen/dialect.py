@@ -25,11 +25,14 @@ __all__ = [
 ]
 
 Decay = Literal["euler", "exp", "round12"]
-InputGain = Literal["one", "dt/tau", "r*dt/tau"]
-SynapseOrder = Literal["decay-add-use", "add-use-decay", "add-decay-use"]
+InputGain = Literal["one", "dt/tau", "r*dt/tau", "li-decay"]
+SynapseOrder = Literal["decay-add-use", "add-use-decay", "add-decay-use", "norse"]
 Compare = Literal["gt", "ge"]
 Reset = Literal["subtract", "zero", "value"]
-ResetTime = Literal["same", "next-before-leak", "next-after-leak"]
+NodeResetTime = Literal["same", "next-before-leak", "next-after-leak", "next-discard"]
+ResetTime = Literal[
+    "same", "next-before-leak", "next-after-leak", "next-discard", "snntorch", "spyx"
+]
 State = Literal["clear", "carry"]
 
 
@@ -44,18 +47,26 @@ class Dialect:
     """What the membrane keeps in a step. `euler`: 1 - dt/tau. `exp`: exp(-dt/tau). `round12`:
     1 - round(4096*dt/tau)/4096, shifted towards zero (lava-dl)."""
     input_gain: InputGain
-    """Factor on the input current. `one`: 1. `dt/tau`: the node's r is ignored. `r*dt/tau`: the
-    literal equation; 1 for graphs whose r is tau/dt. An IF node has no tau: 1, or r*dt."""
+    """Factor on the input current. `one`: 1. `dt/tau`: the node's r is ignored (Norse).
+    `r*dt/tau`: the literal equation; 1 for graphs whose r is tau/dt. `li-decay`: 1, but an LI's
+    input decays together with its state (rockpool's ExpSyn). An IF or I node has no tau: 1, or
+    r*dt. CubaLIF and CubaLI: `one` and `li-decay` are 1 for the current and for the membrane,
+    `r*dt/tau` is w_in*dt/tau_syn and r*dt/tau_mem; `dt/tau` is the same, save that the current
+    jumps by w_in in the order `add-use-decay`."""
     synapse_order: SynapseOrder
-    """Order of a synaptic current's update (CubaLIF only): it decays, the input is added, the
-    membrane uses it."""
+    """Order of a synaptic current's update (CubaLIF and CubaLI): it decays, the input is added,
+    the membrane uses it. `norse`: `add-use-decay` where r and w_in are 1, as Norse exports its
+    LIFCell, else `decay-add-use`, as Norse's import runs a graph."""
     compare: Compare
     """`gt`: a spike when membrane > threshold. `ge`: when membrane >= threshold."""
     reset: Reset
     """`subtract`: minus the threshold. `zero`: to 0. `value`: to `v_reset`."""
     reset_time: ResetTime
     """`same`: in the step of the spike. `next-before-leak`: in the next step, on the old membrane.
-    `next-after-leak`: in the next step, on the leaked membrane; that step's input is kept."""
+    `next-after-leak`: in the next step, on the leaked membrane; that step's input is kept.
+    `next-discard`: in the next step, on its whole new membrane, so that what came in is lost from
+    it (not from a synaptic current); a subtraction loses nothing. `snntorch` and `spyx`: as the
+    framework's class for each kind of node has it, see `for_node`."""
     reset_delay: bool
     """snnTorch's argument. false, with a `next-…` reset time: (s - r) resets more at the end of a
     step, s this step's spike and r the reset that acted in it. No effect with `same`."""
@@ -69,14 +80,16 @@ class Dialect:
     """true: the output of a step is the comparison of the membrane before it (spyx)."""
     decay_input: bool | Literal["none"]
     """SpikingJelly's argument. true: the input is divided by tau, in steps, together with the
-    leak. false: it is added after the leak. `none`: only `input_gain` scales it."""
+    leak. false: it is added after the leak. `none`: only `input_gain` scales it. LIF and LI."""
     norm_input: bool
-    """sinabs' argument. true: the input is multiplied by (1 - decay). IF nodes have none."""
+    """sinabs' argument. true: the membrane's input is multiplied by (1 - decay). IF nodes have
+    none."""
     bias_at_t0: bool | Literal["never"]
     """Whether the bias of a *recurrent* connection acts in the first step, when no spike has been
     fed back yet; `never`: it is dropped. A feed-forward bias acts in every step."""
     state: State
-    """`clear`: membranes return to their initial values after each sample. `carry`: they stay."""
+    """`clear`: all state returns to its initial value after each sample. `carry`: it stays, also
+    what is on its way over a recurrent edge or a delay."""
     preset: str = field(default="", compare=False)
     """The preset that this dialect started from, for the default of dt; no choice by itself."""
 
@@ -110,6 +123,37 @@ class Dialect:
             )
         if problems:
             raise InputError(problems)
+
+    def for_node(self, kind: str, *, recurrent: bool = False, unit_jump: bool = True) -> Dialect:
+        """The dialect of one node: `snntorch`, `spyx` and `norse` replaced by what they stand for.
+
+        `recurrent`: it feeds itself. `unit_jump`: its r and w_in are 1.
+
+        | field | value | a subtraction | another reset |
+        |---|---|---|---|
+        | reset_time | snntorch | after the leak | Leaky: before it; Synaptic, R…: discards |
+        | reset_time | spyx | (R)CuBaLIF: before the leak, others after it | the same |
+        """
+        cuba = kind.startswith("Cuba")
+        if kind == "Threshold":  # It has no state: only the comparison is left.
+            return replace(self, reset="zero", reset_time="same", multi_spike=False,
+                           output_lag=False, v_min="none")  # fmt: skip
+        changes: dict[str, Any] = {}
+        if self.reset_time == "snntorch":
+            rest = "next-discard" if cuba or recurrent else "next-before-leak"
+            changes["reset_time"] = "next-after-leak" if self.reset == "subtract" else rest
+        elif self.reset_time == "spyx":
+            changes["reset_time"] = "next-before-leak" if cuba else "next-after-leak"
+        if self.synapse_order == "norse":
+            changes["synapse_order"] = "add-use-decay" if unit_jump else "decay-add-use"
+        return replace(self, **changes) if changes else self
+
+    @property
+    def node_reset_time(self) -> NodeResetTime:
+        """`reset_time` of a dialect that `for_node` gave."""
+        if self.reset_time == "snntorch" or self.reset_time == "spyx":
+            raise ValueError(f"reset_time = {self.reset_time} is no node's own: see for_node")
+        return self.reset_time
 
     @property
     def reset_correction(self) -> bool:
@@ -202,15 +246,15 @@ _NIR_LITERAL = Dialect(
 PRESETS: dict[str, Dialect] = {
     "nir-literal": _NIR_LITERAL,
     "snntorch-subtract": replace(
-        _NIR_LITERAL, reset="subtract", reset_time="next-after-leak", preset="snntorch-subtract"
+        _NIR_LITERAL, reset="subtract", reset_time="snntorch", preset="snntorch-subtract"
     ),
     "snntorch-zero": replace(
-        _NIR_LITERAL, reset="zero", reset_time="next-before-leak", preset="snntorch-zero"
+        _NIR_LITERAL, reset="zero", reset_time="snntorch", preset="snntorch-zero"
     ),
     "norse": replace(
         _NIR_LITERAL,
         input_gain="dt/tau",
-        synapse_order="add-use-decay",
+        synapse_order="norse",
         bias_at_t0=False,
         preset="norse",
     ),
@@ -231,7 +275,7 @@ PRESETS: dict[str, Dialect] = {
     "rockpool": replace(
         _NIR_LITERAL,
         decay="exp",
-        input_gain="one",
+        input_gain="li-decay",
         synapse_order="add-decay-use",
         compare="ge",
         reset="subtract",
@@ -243,7 +287,7 @@ PRESETS: dict[str, Dialect] = {
         _NIR_LITERAL,
         input_gain="one",
         reset="subtract",
-        reset_time="next-after-leak",
+        reset_time="spyx",
         output_lag=True,
         preset="spyx",
     ),

@@ -234,7 +234,7 @@ class MembraneFit:
             v_reset=v_reset,
             compare=d.compare,
             reset="zero" if d.reset == "value" and v_reset == (0,) else d.reset,
-            reset_time=d.reset_time,
+            reset_time=d.node_reset_time,
             reset_correction=d.reset_correction,
             output_lag=d.output_lag,
             count_width=8 if d.multi_spike else 1,

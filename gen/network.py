@@ -41,6 +41,10 @@ class Current:
 
     decay: Array
     gain: Array
+    offset: Array | None = None
+    """Added each step, where Norse's import has the current leak towards v_leak; None: 0."""
+    init: Array | None = None
+    """Current before the first step; None: 0."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

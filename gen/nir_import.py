@@ -13,7 +13,7 @@ import numpy as np
 
 from spikefab.gen.chain import ChainBuilder
 from spikefab.gen.dialect import PRESETS, Dialect, parse_dialect
-from spikefab.gen.discretise import NEURON_PARAMETERS, Kind, dialect_problems
+from spikefab.gen.discretise import NEURON_PARAMETERS, Kind
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Input, Network, Output
 from spikefab.gen.nir_exporter import exporter
@@ -49,8 +49,6 @@ def import_nir(
         raise InputError(problems)
     if dialect is None:
         dialect, dt = _recognise(graph, dt, notes, problems)
-    else:
-        problems += dialect_problems(dialect)
     if problems and dialect is None:
         raise InputError(problems)
     assert dialect is not None
@@ -191,7 +189,6 @@ def _recognise(
         return None, dt
     dialect = PRESETS[preset]
     notes.append(f"dialect = {dialect}: recognised, {why}; --dialect overrides it")
-    problems += dialect_problems(dialect)
     if dt is None and found_dt is not None:
         notes.append(f"dt = {found_dt:g} s: read from the graph's own parameters")
         dt = found_dt

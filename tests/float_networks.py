@@ -33,7 +33,7 @@ def make_neuron(n: int, dialect: Dialect, spiking: bool = True, **values: Any) -
         v_reset=fill("v_reset", 0.0),
         v_init=fill("v_init", 0.0),
         v_min=None if v_min is None else np.broadcast_to(np.asarray(v_min, float), (n,)).copy(),
-        dialect=dialect,
+        dialect=dialect.for_node("LIF" if spiking else "LI"),
     )
     assert not values, f"unknown neuron values {sorted(values)}"
     return neuron

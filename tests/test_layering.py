@@ -19,6 +19,7 @@ ALLOWED = {
         "spikefab.gen.design",
         "spikefab.gen.errors",
         "spikefab.gen.network",
+        "spikefab.gen.operations",
         "spikefab.gen.qnetwork",
         "spikefab.gen.samples",
         "spikefab.gen.synth",

@@ -134,8 +134,6 @@ def test_random_weights(folder: Path) -> None:
         (HEAD.replace("3", "true") + LAYER, "network.input = True: must be whole numbers"),
         (HEAD.replace("snntorch", "snntorh") + LAYER, "network.dialect: dialect 'snntorh': "
          "'snntorh' is not a preset (did you mean 'snntorch'?)"),
-        (HEAD.replace("snntorch", "rockpool") + LAYER, "network.dialect: dialect rockpool: "
-         "state=carry"),
         (HEAD.replace('"snntorch"', "3") + LAYER, "network.dialect = 3: must be a text"),
         (HEAD + LAYER + "beeta = 1", "layer[1].beeta: is not a known key; did you mean 'beta'?"),
         (HEAD + LAYER.replace("size = 2", ""), "layer[1].size: is missing"),

@@ -47,8 +47,8 @@ def test_names_read_and_write(name: str) -> None:
     ("preset", "expected"),
     [
         ("snntorch-subtract", {"compare": "gt", "reset": "subtract", "reset_delay": True,
-                               "reset_time": "next-after-leak"}),
-        ("snntorch-zero", {"reset": "zero", "reset_time": "next-before-leak"}),
+                               "reset_time": "snntorch"}),
+        ("snntorch-zero", {"reset": "zero", "reset_time": "snntorch"}),
         ("norse", {"compare": "gt", "reset": "value", "reset_time": "same"}),
         ("sinabs", {"compare": "ge", "multi_spike": True, "decay": "exp", "v_min": "none"}),
         ("spikingjelly", {"compare": "ge", "decay_input": True, "reset": "value"}),
@@ -68,7 +68,11 @@ def test_presets_say_what_the_frameworks_do(preset: str, expected: dict[str, Any
         ("nir", "nir-literal"),
         (" sinabs , v_min = -1.5 ", "sinabs,v_min=-1.5"),
         ("norse,reset=value", "norse"),
-        ("snntorch,reset=zero,reset_time=next-before-leak", "snntorch-zero"),
+        ("snntorch,reset=zero", "snntorch-zero"),
+        (
+            "snntorch,reset=zero,reset_time=next-before-leak",
+            "snntorch-zero,reset_time=next-before-leak",
+        ),
         ("rockpool,state=clear", "rockpool,state=clear"),
         ("Norse,v_reset=0.1", "norse,v_reset=0.1"),
         ("sinabs,v_min=0.30000000000000004", "sinabs,v_min=0.30000000000000004"),
