@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.shiftadd import multiply
@@ -56,7 +56,7 @@ class Visit(data.StructLayout):
 
 
 class ConvAddresses(wiring.Component):
-    """The visits of a convolution.
+    """The visits of a convolution, or of several that share their sums.
 
     An event takes as many cycles as it has kernel positions that exist, times the words of its
     group's output channels; an event that hits nothing takes one. A token takes `rows` cycles.
@@ -65,7 +65,8 @@ class ConvAddresses(wiring.Component):
 
     Members
     -------
-    i : in stream, EventLayout(in_grid.n_addresses, unsigned(payload_width))
+    i : in stream, EventLayout(n_in, unsigned(payload_width))
+        Addresses as `ConvJoin` has them.
     start : out stream, 1 bit
         Offered with a token whose first visit could be in the next cycle; it begins when `start`
         is accepted. The payload is the token's `last`.
@@ -82,15 +83,14 @@ class ConvAddresses(wiring.Component):
     start: stream.Interface
     o: stream.Interface
 
-    def __init__(self, params: LayerParams, conv: ConvParams):
-        conv.check_lanes(params.lanes)
-        self.params, self.conv = params, conv
-        self.span = conv.span(params.lanes)
-        self.position = conv.out_grid.groups(params.lanes)  # words of an output position
-        self.n_words = conv.out_grid.words(params.lanes)
-        rows, columns = conv.kernel
-        self.n_weights = conv.in_shape[0] * rows * columns * self.span
-        self.n_in = conv.in_grid.n_addresses
+    def __init__(self, params: LayerParams, join: ConvJoin):
+        join.check_lanes(params.lanes)
+        self.params, self.join = params, join
+        self.spans = [conv.span(params.lanes) for conv in join.convs]
+        self.position = join.out_grid.groups(params.lanes)  # words of an output position
+        self.n_words = join.out_grid.words(params.lanes)
+        self.n_weights = join.first_weights(params.lanes)[-1]
+        self.n_in = join.n_in
         self.visit = Visit(params, self.n_words, self.n_weights)
         payload = unsigned(params.synapse.payload_width)
         super().__init__(
@@ -103,18 +103,14 @@ class ConvAddresses(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p, grid = self.params, self.conv.in_grid
+        p = self.params
         item: Any = self.i.payload
-        address = item.address
-        c = address[: grid.c_bits]
-        x = address[grid.c_bits : grid.c_bits + grid.x_bits]
-        y = address[grid.c_bits + grid.x_bits : grid.c_bits + grid.x_bits + grid.y_bits]
 
         # First stage: what row, column and channel have to say.
         free, free1, free2 = Signal(), Signal(name="free1"), Signal(name="free2")
         valid1, valid2 = Signal(name="valid1"), Signal(name="valid2")
         kept1: Any = Signal(item.shape(), name="item1")
-        parts = [*self._channel(m, c), *self._axis(m, 0, y), *self._axis(m, 1, x)]
+        parts = self._parts(m, item.address)
         held = [Signal(part.shape(), name=f"part{k}") for k, part in enumerate(parts)]
         m.d.comb += [self.i.ready.eq(free1), free1.eq(~valid1 | free2)]
         with m.If(free1):
@@ -122,7 +118,8 @@ class ConvAddresses(wiring.Component):
             m.d.sync += [register.eq(part) for register, part in zip(held, parts, strict=True)]
 
         # Second stage: first weights and first sums.
-        weights_c, word_c, weights_y, word_y, count_y, weights_x, word_x, count_x = held
+        port1, weights_c, word_c, weights_y, word_y, count_y, weights_x, word_x, count_x = held
+        port2 = Signal.like(port1, name="port2")
         kept: Any = Signal(item.shape(), name="item2")
         first_weights = Signal(self.visit["weights"].width)
         first_word = Signal(self.visit["word"].width)
@@ -133,6 +130,7 @@ class ConvAddresses(wiring.Component):
             m.d.sync += [
                 valid2.eq(valid1),
                 kept.eq(kept1),
+                port2.eq(port1),
                 first_weights.eq(Mux(kept1.token, 0, weights_c + (weights_y + weights_x))),
                 first_word.eq(Mux(kept1.token, 0, word_c + (word_y + word_x))),
                 hit.eq(kept1.token | ((count_y != 0) & (count_x != 0))),
@@ -150,12 +148,13 @@ class ConvAddresses(wiring.Component):
         rows = Signal.like(more_y, name="rows")
         columns = Signal.like(more_x, name="columns")
         all_columns = Signal.like(more_x, name="all_columns")
-        k = Signal(range(self.span))
+        port = Signal.like(port2, name="port")
+        k = Signal(range(max(self.spans)))
         row_weights = Signal.like(visit.weights, name="row_weights")
         row_word = Signal.like(visit.word, name="row_word")
         last_word, last_column = Signal(), Signal()
         m.d.comb += [
-            last_word.eq(k == self.span - 1),
+            last_word.eq(k == self._of(port, [span - 1 for span in self.spans])),
             last_column.eq(columns == 0),
             turn.eq(~token | (visit.row == p.folds - 1)),
             final.eq(
@@ -172,7 +171,7 @@ class ConvAddresses(wiring.Component):
             begin.eq(valid2 & free),
         ]
         next_row, next_column = ~token & last_word & last_column, ~token & last_word
-        step = self._step(next_row, next_column)
+        step = self._step(port, next_row, next_column)
         weights = Signal.like(visit.weights, name="next_weights")
         word = Signal.like(visit.word, name="next_word")
         m.d.comb += [
@@ -185,6 +184,7 @@ class ConvAddresses(wiring.Component):
                 token.eq(kept.token),
                 last.eq(kept.last),
                 real.eq(hit),
+                port.eq(port2),
                 visit.weights.eq(first_weights),
                 row_weights.eq(first_weights),
                 visit.word.eq(first_word),
@@ -228,48 +228,76 @@ class ConvAddresses(wiring.Component):
 
     def _counts(self) -> tuple[Signal, Signal]:
         """How many rows, and columns, of the kernel are left."""
-        most = [max(1, *(entry.count for entry in axis)) for axis in self.conv.axes]
+        most = [
+            max(1, *(entry.count for conv in self.join.convs for entry in conv.axes[axis]))
+            for axis in range(2)
+        ]
         return Signal(range(most[0]), name="more_y"), Signal(range(most[1]), name="more_x")
 
-    def _step(self, next_row: Value, next_column: Value) -> tuple[Value, Value]:
+    def _of(self, port: Value, values: Sequence[Any]) -> Any:
+        """The value of a port: one is as good as a constant."""
+        return values[0] if len(values) == 1 else Array(values)[port]
+
+    def _step(self, port: Value, next_row: Value, next_column: Value) -> tuple[Value, Value]:
         """By how much the addresses of weights and sums change."""
-        (out_y, kernel_y), (out_x, kernel_x) = self.conv.steps
-        done = self.span - 1
-        weights, words = self.span, self.position
-        rows = kernel_y * self.conv.kernel[1] * weights, out_y * self.conv.out_size[1] * words
-        columns = kernel_x * weights - done, out_x * words - done
-        pairs = zip(rows, columns, strict=True)
-        a, b = (Mux(next_row, row, Mux(next_column, column, 1)) for row, column in pairs)
-        return a, b
+        rows, columns = [], []
+        words = self.position
+        for conv, weights in zip(self.join.convs, self.spans, strict=True):
+            (out_y, kernel_y), (out_x, kernel_x) = conv.steps
+            rows.append((kernel_y * conv.kernel[1] * weights, out_y * conv.out_size[1] * words))
+            columns.append((kernel_x * weights - (weights - 1), out_x * words - (weights - 1)))
+        found = []
+        for kind in range(2):
+            row = self._of(port, [Const(each[kind]) for each in rows])
+            column = self._of(port, [Const(each[kind]) for each in columns])
+            found.append(Mux(next_row, row, Mux(next_column, column, 1)))
+        return found[0], found[1]
 
-    def _channel(self, m: Module, c: Value) -> list[Value]:
+    def _parts(self, m: Module, address: Value) -> list[Value]:
+        """The port of an event; first weights and word of its channel; first weights, first word
+        and count of its row and of its column."""
+        convs, bits = self.join.convs, self.join.address_bits
+        port = address[bits:] if len(convs) > 1 else Const(0)
+        firsts = self.join.first_weights(self.params.lanes)
+        ports = []
+        for n, (conv, first) in enumerate(zip(convs, firsts, strict=False)):
+            grid, at = conv.in_grid, ("", f"{n}_")[len(convs) > 1]
+            c = address[: grid.c_bits]
+            x = address[grid.c_bits : grid.c_bits + grid.x_bits]
+            y = address[grid.c_bits + grid.x_bits : grid.c_bits + grid.x_bits + grid.y_bits]
+            ports.append(
+                [
+                    *self._channel(m, conv, f"{at}channel", c),
+                    *self._axis(m, conv, f"{at}row", 0, y, 0),
+                    *self._axis(m, conv, f"{at}column", 1, x, first),
+                ]
+            )
+        return [port, *(self._of(port, part) for part in zip(*ports, strict=True))]
+
+    def _channel(self, m: Module, conv: ConvParams, name: str, c: Value) -> list[Value]:
         """First weights and first word of an input channel."""
-        conv, channels = self.conv, self.conv.in_shape[0]
-        size = conv.kernel[0] * conv.kernel[1] * self.span
-        words = [conv.first_word(k, self.params.lanes) for k in range(channels)]
-        word = self._table(m, "channel_words", c, words)
+        channels, lanes = conv.in_shape[0], self.params.lanes
+        size = conv.kernel[0] * conv.kernel[1] * conv.span(lanes)
+        words = [conv.first_word(k, lanes) for k in range(channels)]
+        word = self._table(m, f"{name}_words", c, words)
         if channels > CHANNEL_TABLE_MAX:
-            weights = multiply(c, size)[: bits_for(self.n_weights - 1)]
-            return [weights, word]
-        return [self._table(m, "channel_weights", c, [k * size for k in range(channels)]), word]
+            return [multiply(c, size)[: bits_for(conv.weight_words(lanes) - 1)], word]
+        return [self._table(m, f"{name}_weights", c, [k * size for k in range(channels)]), word]
 
-    def _axis(self, m: Module, axis: int, at: Value) -> list[Value]:
-        """First weights, first word and count of an input row or column."""
-        conv = self.conv
+    def _axis(
+        self, m: Module, conv: ConvParams, name: str, axis: int, at: Value, first: int
+    ) -> list[Value]:
+        """First weights, from `first` on, first word and count of an input row or column."""
         entries = conv.axes[axis]
-        weights, words = self.span, self.position
+        weights, words = conv.span(self.params.lanes), self.position
         if axis == 0:
             weights, words = weights * conv.kernel[1], words * conv.out_size[1]
-        columns = [
-            [entry.kernel * weights for entry in entries],
-            [entry.output * words for entry in entries],
-            [entry.count for entry in entries],
-        ]
-        name = ("row", "column")[axis]
-        return [
-            self._table(m, f"{name}_{what}", at, values)
-            for what, values in zip(("weights", "words", "counts"), columns, strict=True)
-        ]
+        columns = {
+            "weights": [first + entry.kernel * weights for entry in entries],
+            "words": [entry.output * words for entry in entries],
+            "counts": [entry.count for entry in entries],
+        }
+        return [self._table(m, f"{name}_{what}", at, values) for what, values in columns.items()]
 
     def _table(self, m: Module, name: str, index: Value, values: Sequence[int]) -> Value:
         """A constant of an index, in look-up tables."""

@@ -12,7 +12,7 @@ from math import gcd, prod
 
 from spikefab.hdl.param_error import require
 
-__all__ = ["AxisEntry", "ConvParams", "GridParams", "Pads", "Pair"]
+__all__ = ["AxisEntry", "ConvJoin", "ConvParams", "GridParams", "Pads", "Pair"]
 
 Pair = tuple[int, int]
 """A number for rows and one for columns."""
@@ -167,9 +167,6 @@ class ConvParams:
             for size, what in ((self.pooled[axis], "pooling"), (self.out_size[axis], "kernel")):
                 require(size >= 1, f"ConvParams.in_shape: {name} behind the {what}", size,
                         ">= 1", "pad more, or use a smaller kernel")  # fmt: skip
-        sources = self.in_shape[0] * prod(self.kernel)
-        require(sources <= MAX_ADDRESSES, "ConvParams: input channels x kernel positions", sources,
-                f"at most {MAX_ADDRESSES}")  # fmt: skip
         self.in_grid, self.out_grid  # noqa: B018  checked too
 
     @property
@@ -253,10 +250,18 @@ class ConvParams:
         """Words that hold the output channels of one input channel, at one position."""
         return -(-(self.out_channels // self.groups) // lanes)
 
+    def weight_words(self, lanes: int) -> int:
+        """Words of weights: of each input channel and kernel position."""
+        return self.in_shape[0] * prod(self.kernel) * self.span(lanes)
+
     def first_word(self, c: int, lanes: int) -> int:
         """The first of these words, of a position's."""
         own = c // (self.in_shape[0] // self.groups)
         return own * (self.out_channels // self.groups) // lanes
+
+    def shares_words(self, lanes: int) -> bool:
+        """A word holds output channels of several groups; an event has weights for its own."""
+        return self.groups > 1 and lanes > self.out_channels // self.groups
 
     def check_lanes(self, lanes: int) -> None:
         """Raises `ParamError` where the convolution cannot be laid out on `lanes` lanes."""
@@ -266,3 +271,53 @@ class ConvParams:
         require(self.groups == 1 or own % lanes == 0 or lanes % own == 0,
                 "lanes of a grouped convolution", lanes,
                 f"a divisor or a multiple of a group's output channels, {own}")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvJoin:
+    """Convolutions of several sources into one population, whose sums they share; or one alone.
+
+    The address space of source k is `offset(k)` and up: its number above its own bit fields.
+    """
+
+    convs: tuple[ConvParams, ...]
+
+    def __post_init__(self) -> None:
+        require(len(self.convs) >= 1, "ConvJoin.convs", self.convs, "at least one")
+        shapes = {conv.out_shape for conv in self.convs}
+        require(len(shapes) == 1, "ConvJoin.convs: out_shape", sorted(shapes), "the same of all")
+        require(self.n_in <= MAX_ADDRESSES, "ConvJoin: addresses", self.n_in,
+                f"at most {MAX_ADDRESSES}", "join fewer or smaller sources")  # fmt: skip
+
+    @property
+    def out_grid(self) -> GridParams:
+        return self.convs[0].out_grid
+
+    @property
+    def address_bits(self) -> int:
+        """Bits of the widest source's address."""
+        return max((conv.in_grid.n_addresses - 1).bit_length() for conv in self.convs)
+
+    def offset(self, k: int) -> int:
+        """The first address of source k."""
+        return k << self.address_bits
+
+    @property
+    def n_in(self) -> int:
+        """One more than the largest address; some below it may belong to no source."""
+        return self.offset(len(self.convs) - 1) + self.convs[-1].in_grid.n_addresses
+
+    def first_weights(self, lanes: int) -> list[int]:
+        """The first word of weights of each source, and the number of all."""
+        found = [0]
+        for conv in self.convs:
+            found.append(found[-1] + conv.weight_words(lanes))
+        return found
+
+    def check_lanes(self, lanes: int) -> None:
+        """Raises `ParamError` where it cannot be laid out on `lanes` lanes."""
+        for conv in self.convs:
+            conv.check_lanes(lanes)
+        words = self.first_weights(lanes)[-1]
+        require(words <= MAX_ADDRESSES, "words of a convolution's weights", words,
+                f"at most {MAX_ADDRESSES}", "use more lanes")  # fmt: skip

@@ -17,43 +17,36 @@ from amaranth.lib.wiring import In, Out
 from spikefab.hdl.accumulate import AccumulateEngine, GroupSums, booth_terms
 from spikefab.hdl.address import ConvAddresses
 from spikefab.hdl.collision import NO_COLLISION
-from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.load import LoadPort, load_columns
+from spikefab.hdl.param_error import require
 from spikefab.hdl.params import LayerParams, NeuronParams, SynapseParams
 from spikefab.hdl.sparse import SparseAddresses
 from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.weights import WeightMemory
 
-__all__ = ["ScatterEngine", "kernel_columns", "stored_params"]
+__all__ = ["ScatterEngine", "kernel_words", "stored_params"]
 
-Structure = ConvParams | SparseParams
+Structure = ConvJoin | SparseParams
 """Which weights go to which sums."""
 
 
-def stored_params(params: LayerParams, structure: Structure) -> LayerParams:
-    """The weight memory of a layer as that of a dense one. Of a convolution each kernel position
-    of each input channel is a source, the output channels of its group are the targets. Of sparse
-    connections each entry is a source, a word's neurons are the targets."""
-    targets = params.lanes
-    if isinstance(structure, ConvParams):
-        sources = structure.in_shape[0] * structure.kernel[0] * structure.kernel[1]
-        targets *= structure.span(params.lanes)
-    else:
-        sources = structure.n_entries
+def stored_params(params: LayerParams, n_words: int) -> LayerParams:
+    """The weight memory of a layer, of `n_words` words, as that of a dense one: a source a word."""
     return replace(
         params,
-        synapse=replace(params.synapse, n_in=sources, n_out=targets),
-        neuron=NeuronParams(n=targets, fraction_bits=0, membrane_width=2),
+        synapse=replace(params.synapse, n_in=n_words, n_out=params.lanes),
+        neuron=NeuronParams(n=params.lanes, fraction_bits=0, membrane_width=2),
         folds=1,
         replay=0,
     )
 
 
-def kernel_columns(
-    conv: ConvParams, weights: Sequence[Sequence[int]], lanes: int
-) -> list[list[int]]:
-    """The weights of a convolution as those of `stored_params`.
+def kernel_words(conv: ConvParams, weights: Sequence[Sequence[int]], lanes: int) -> list[list[int]]:
+    """The words of a convolution's weights, a row each of `lanes` weights: word ``((c * KH + ky) *
+    KW + kx) * span + g`` holds the weights from input channel c to the g-th `lanes` output channels
+    of its group. Those of a join follow each other.
 
     `weights`: a row an output channel, of its group's input channels x kernel rows x kernel
     columns.
@@ -61,13 +54,16 @@ def kernel_columns(
     size = conv.kernel[0] * conv.kernel[1]
     channels, outputs = conv.in_shape[0] // conv.groups, conv.out_channels // conv.groups
     rows = [list(map(int, row)) for row in weights]
-    out = [[0] * (conv.in_shape[0] * size) for _ in range(conv.span(lanes) * lanes)]
+    words = []
     for c in range(conv.in_shape[0]):
         group, own = divmod(c, channels)
+        mine = range(group * outputs, (group + 1) * outputs)
         first = conv.first_word(c, lanes) * lanes
-        for o in range(group * outputs, (group + 1) * outputs):
-            out[o - first][c * size : (c + 1) * size] = rows[o][own * size : (own + 1) * size]
-    return out
+        for position in range(own * size, (own + 1) * size):
+            for start in range(first, first + conv.span(lanes) * lanes, lanes):
+                word = [rows[o][position] if o in mine else 0 for o in range(start, start + lanes)]
+                words.append(word)
+    return words
 
 
 class ScatterEngine(wiring.Component):
@@ -99,19 +95,22 @@ class ScatterEngine(wiring.Component):
     o: stream.Interface
     load: Any
 
-    def __init__(self, params: LayerParams, structure: Structure, weights: Sequence[Sequence[int]]):
-        """`weights`: of a convolution as `kernel_columns` takes them; of sparse connections a row
-        an entry, a weight a lane, as `compress` gives them."""
+    def __init__(self, params: LayerParams, structure: Structure, words: Sequence[Sequence[int]]):
+        """`words`: a row a word of the weight memory, a weight a lane, as `kernel_words` and
+        `compress` give them."""
         self.params = params
-        stored = stored_params(params, structure)
         self.addresses: ConvAddresses | SparseAddresses
-        if isinstance(structure, ConvParams):
+        if isinstance(structure, ConvJoin):
+            shared = any(conv.shares_words(params.lanes) for conv in structure.convs)
+            require(params.synapse.weight_width > 1 or not shared,
+                    f"layer {params.name!r}: lanes", params.lanes,
+                    "at most a group's output channels: binary weights have no 0 for other "
+                    "groups'", "use fewer lanes, or two bits a weight")  # fmt: skip
             self.addresses = ConvAddresses(params, structure)
-            columns = kernel_columns(structure, weights, params.lanes)
         else:
             self.addresses = SparseAddresses(params, structure)
-            columns = [list(column) for column in zip(*weights, strict=True)]
-        self.memory = WeightMemory(stored, columns)
+        stored = stored_params(params, self.addresses.n_weights)
+        self.memory = WeightMemory(stored, [list(lane) for lane in zip(*words, strict=True)])
         self.sums = GroupSums(params.row_lanes, params.synapse.acc_width)
         payload = unsigned(params.synapse.payload_width)
         ports: dict[str, Any] = {
@@ -127,7 +126,7 @@ class ScatterEngine(wiring.Component):
     def latency(synapse: SynapseParams, structure: Structure) -> int:
         """Cycles from the start of a token to its first group of sums."""
         stages = AccumulateEngine.product_stages(synapse)
-        addresses = ConvAddresses if isinstance(structure, ConvParams) else SparseAddresses
+        addresses = ConvAddresses if isinstance(structure, ConvJoin) else SparseAddresses
         return addresses.LATENCY + WeightMemory.latency(synapse) + stages
 
     def elaborate(self, platform: object) -> Module:

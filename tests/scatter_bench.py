@@ -11,7 +11,7 @@ from typing import Any
 from amaranth.sim import Simulator
 
 from spikefab.gen.cost_conv import ScatterClock
-from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.conv_params import ConvJoin
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.sparse_params import SparseParams
@@ -38,8 +38,9 @@ class Bench:
     """An engine, what it is given, and what must come of it."""
 
     params: LayerParams
-    structure: ConvParams | SparseParams
-    weights: Sequence[Sequence[int]]
+    structure: ConvJoin | SparseParams
+    words: Sequence[Sequence[int]]
+    """Of the weight memory."""
     steps: list[list[tuple[int, int]]]
     """Events (address, value) of each step."""
     expected: list[list[int]]
@@ -86,7 +87,7 @@ class Bench:
         """Runs all steps; `last` with the last one."""
         rng = random.Random(seed)
         params, run, items = self.params, Run(), self.items()
-        dut: Any = ScatterEngine(params, self.structure, self.weights)
+        dut: Any = ScatterEngine(params, self.structure, self.words)
         cycle = 0
 
         async def feed(ctx: Any) -> None:

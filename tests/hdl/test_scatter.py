@@ -17,9 +17,9 @@ from scatter_bench import Bench, Run
 
 from spikefab.gen.cost_conv import event_cycles, sparse_cycles
 from spikefab.gen.verilog import to_verilog
-from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.params import LayerParams, NeuronParams, ParamError, SynapseParams
-from spikefab.hdl.scatter import ScatterEngine
+from spikefab.hdl.scatter import ScatterEngine, kernel_words
 from spikefab.hdl.sparse_params import SparseParams, compress
 from spikefab.sim.conv import convolve
 
@@ -71,12 +71,16 @@ class Case:
         grid, cycles = self.conv.in_grid, event_cycles(self.conv, self.lanes)
         return Bench(
             params=self.params,
-            structure=self.conv,
-            weights=self.weights.reshape(self.conv.out_channels, -1).tolist(),
+            structure=ConvJoin(convs=(self.conv,)),
+            words=words_of(self.conv, self.weights, self.lanes),
             steps=[[(grid.address(c, y, x), v) for c, y, x, v in step] for step in self.steps],
             expected=self.expected,
             costs={grid.address(*at): int(cycles[at]) for at in np.ndindex(cycles.shape)},
         )
+
+
+def words_of(conv: ConvParams, weights: np.ndarray, lanes: int) -> list[list[int]]:
+    return kernel_words(conv, weights.reshape(conv.out_channels, -1).tolist(), lanes)
 
 
 @st.composite
@@ -221,12 +225,106 @@ def test_lanes_that_do_not_fit_a_grouped_convolution_are_refused() -> None:
         conv.check_lanes(9)
 
 
+def test_binary_weights_keep_to_their_group() -> None:
+    """They have no 0: a word must not reach into another group's channels."""
+    conv = ConvParams(in_shape=(2, 3, 3), out_channels=4, kernel=(2, 2), groups=2)
+    weights = np.random.default_rng(0).choice([-1, 1], size=(4, 1, 2, 2))
+    step = [(0, 1, 1, 1), (1, 2, 0, 1), (0, 0, 2, 1)]
+    check(Case(conv, 2, 1, 1, 0, False, weights, [step]))
+    with pytest.raises(ParamError, match="binary weights have no 0"):
+        Case(conv, 4, 1, 1, 0, False, weights, [step]).bench.drive()
+
+
 def test_it_converts() -> None:
     case = case_of(FIRST, 16, [[]])
     bench = case.bench
-    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.weights), "engine")
+    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.words), "engine")
     assert "[12:0] i__payload" not in text
     assert "[14:0] i__payload" in text
+
+
+def join_bench(conv: ConvParams, kinds: list[str], lanes: int, seed: int) -> Bench:
+    """A convolution, and others from sources of their own into the same population."""
+    c, h, w = conv.out_shape
+    r, rng = random.Random(seed), np.random.default_rng(seed)
+    around, zero = ((1, 1), (1, 1)), ((0, 0), (0, 0))
+    convs = [conv]
+    for kind in kinds:
+        more: dict[str, Any] = {
+            "identity": {"in_shape": (c, h, w), "kernel": (1, 1), "groups": c},
+            "same": {"in_shape": (2, h, w), "kernel": (3, 3), "padding": around},
+            "stride": {"in_shape": (3, 2 * h, 2 * w), "kernel": (2, 2), "stride": (2, 2)},
+            "pool": {"in_shape": (1, 3 * h, 2 * w), "kernel": (1, 1), "pool_kernel": (2, 2),
+                     "pool_stride": (3, 2)},
+            "full": {"in_shape": (2, 1, 3), "kernel": (h, w + 2),
+                     "padding": ((h - 1, h - 1), (w - 1, w - 1))},
+        }[kind]  # fmt: skip
+        convs.append(ConvParams(out_channels=c, **{"padding": zero, **more}))
+        assert convs[-1].out_shape == conv.out_shape, kind
+    r.shuffle(convs)
+    join = ConvJoin(convs=tuple(convs))
+    words, costs, steps = [], {}, [[] for _ in range(3)]
+    sums = np.zeros((len(steps), *conv.out_shape), np.int64)
+    for k, each in enumerate(convs):
+        shape = (c, each.in_shape[0] // each.groups, *each.kernel)
+        weights = rng.integers(-8, 8, size=shape)
+        words += words_of(each, weights, lanes)
+        cycles = event_cycles(each, lanes)
+        for at in np.ndindex(each.in_shape):
+            costs[join.offset(k) + each.in_grid.address(*at)] = int(cycles[at])
+        for t, step in enumerate(steps):
+            x = np.zeros(each.in_shape, np.int64)
+            for _ in range(r.choice([0, 4, 8])):
+                at = tuple(r.randrange(size) for size in each.in_shape)
+                x[at] += 1
+                step.append((join.offset(k) + each.in_grid.address(*at), 1))
+            sums[t] += convolve(each, weights, x)
+    for step in steps:
+        r.shuffle(step)
+    order = join.out_grid.neurons(lanes)
+    expected = [[0 if n is None else int(row.flat[n]) for n in order] for row in sums]
+    n = len(order)
+    params = LayerParams(
+        name="join",
+        synapse=SynapseParams(n_in=join.n_in, n_out=n, weight_width=4, acc_min=-1023,
+                              acc_max=1023),
+        neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
+        lanes=lanes,
+    )  # fmt: skip
+    return Bench(params, join, words, steps, expected, costs)
+
+
+@st.composite
+def join_benches(draw: st.DrawFn) -> Bench:
+    conv = draw(convs().filter(lambda conv: conv.groups == 1))
+    kinds = draw(
+        st.lists(
+            st.sampled_from(["identity", "same", "stride", "pool", "full"]),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    lanes = draw(st.integers(1, conv.out_channels))
+    return join_bench(conv, kinds, lanes, draw(st.integers(0, 1 << 16)))
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(join_benches())
+def test_joined_convolutions_share_their_sums(bench: Bench) -> None:
+    bench.check_cycles(bench.check())
+
+
+def test_joins_that_are_refused() -> None:
+    conv = ConvParams(in_shape=(2, 5, 5), out_channels=4, kernel=(3, 3))
+    other = ConvParams(in_shape=(2, 5, 5), out_channels=4, kernel=(2, 3))
+    with pytest.raises(ParamError, match="out_shape"):
+        ConvJoin(convs=(conv, other))
+    wide = ConvParams(in_shape=(200, 3, 3), out_channels=500, kernel=(3, 3))
+    with pytest.raises(ParamError, match="use more lanes"):
+        ConvJoin(convs=(wide,)).check_lanes(1)
+    deep = ConvParams(in_shape=(256, 16, 15), out_channels=4, kernel=(3, 3))
+    with pytest.raises(ParamError, match="join fewer or smaller sources"):
+        ConvJoin(convs=(deep, deep))
 
 
 def sparse_bench(
@@ -313,5 +411,5 @@ def test_sparse_parameters_that_are_refused(fields: dict[str, Any], message: str
 
 def test_sparse_connections_convert() -> None:
     bench = sparse_bench(9, 8, 4, 1, 0.5, 0, 1)
-    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.weights), "engine")
+    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.words), "engine")
     assert "[5:0] i__payload" in text
