@@ -25,7 +25,7 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.load import load_network
 from spikefab.gen.options import QuantiseOptions
 from spikefab.scripts.cmd_build import placed_rows
-from spikefab.scripts.cmd_run import compare, stream
+from spikefab.scripts.cmd_run import compare, line_limit, stream
 from spikefab.scripts.console import Output
 from spikefab.scripts.htmlreport import write_report
 from spikefab.scripts.measured import read_measured, record_measured
@@ -100,7 +100,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
             design,
             board_accuracy=float((result.classes == samples.y[:BOARD_IMAGES]).mean()),
             board_samples=BOARD_IMAGES,
-            board_cycles=float(result.cycles.mean()),
+            line_bytes=max(result.n_line_bytes) / BOARD_IMAGES,
+            line_samples_per_s=line_limit(design, result),
         )
         _simulate(design, samples.x, golden, "gates", output)
         with output.step("place and route"):
@@ -169,6 +170,12 @@ def _table(design: Design, data: ReportData, report: dict[str, object], output: 
         rows.append(
             ("alone at the board's clock", f"{figures.cycles_measured / clock * 1e6:.2f} µs")
         )
-    link = read_measured(design)["board_cycles"] / clock
-    rows.append(("through the UART", f"{link * 1e6:,.0f} µs, {1 / link:,.0f} images a second"))
+    measured = read_measured(design)
+    rows.append(
+        (
+            "through the UART",
+            f"{measured['line_bytes']:.0f} bytes an image, at most "
+            f"{measured['line_samples_per_s']:,.0f} images a second",
+        )
+    )
     output.table("digits, from graph to board", rows + placed_rows(report))

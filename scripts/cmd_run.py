@@ -58,10 +58,17 @@ def run(options: argparse.Namespace, output: Output) -> int:
         "samples": len(x),
         "retries": result.n_retries,
         "board_cycles": float(result.cycles.mean()),
+        "line_bytes": [n / len(x) for n in result.n_line_bytes],
+        "line_samples_per_s": line_limit(design, result),
     }
     if y is not None:
         values["accuracy"] = float((result.classes == y).mean())
         output.say(f"accuracy {values['accuracy']:.2%} of {len(y)} samples")
+    sent, back = values["line_bytes"]
+    output.say(
+        f"the line: {sent:.0f} bytes a sample to the board, {back:.0f} back: at most "
+        f"{values['line_samples_per_s']:,.0f} samples a second"
+    )
     if result.n_retries:
         output.say(f"the line failed {result.n_retries} times; those samples were sent again")
     status = compare(design, x, result, output)
@@ -91,6 +98,14 @@ def stream(
         stack.enter_context(board)
         progress = stack.enter_context(output.progress("board"))
         return board.run(x, progress=progress)
+
+
+def line_limit(design: Design, result: RunResult) -> float:
+    """Samples a second that the UART can carry, ten bits a byte, both ways at once."""
+    target = design.manifest["target"]
+    clock = float(target["clock_hz"])
+    baud = clock / round(clock / float(target["baud"]))
+    return baud / 10 * len(result.classes) / max(1, *result.n_line_bytes)
 
 
 def compare(design: Design, x: np.ndarray, result: RunResult, output: Output) -> int:

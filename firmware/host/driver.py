@@ -63,6 +63,8 @@ class RunResult:
     """int64 (B,): events that a sample was sent as."""
     n_retries: int
     """Times that the line failed and samples were sent again."""
+    n_line_bytes: tuple[int, int]
+    """Bytes that went to the board and came back, frames and repetitions included."""
 
 
 class Board:
@@ -187,6 +189,8 @@ class Board:
         flags = SEND_SCORES | (SEND_EVENTS if events else 0)
         n_retries, in_a_row, done_before = 0, 0, 0
         self._sync(flags)
+        session = self._session
+        before = session.n_written, session.n_read
         while True:
             try:
                 self._stream(x, inbox, progress)
@@ -200,7 +204,8 @@ class Board:
                                     f"{in_a_row} times in a row ({fault}); the line is too noisy: "
                                     f"a shorter cable, a lower baud rate") from None  # fmt: skip
                 self._sync(flags)
-        return inbox.result(n_retries)
+        line = session.n_written - before[0], session.n_read - before[1]
+        return inbox.result(n_retries, line)
 
     def _stream(self, x: np.ndarray, inbox: _Inbox, progress: Progress | None) -> None:
         """Sends the samples that have no result yet, and takes the results."""
@@ -364,9 +369,10 @@ class _Inbox:
         self.n_done += 1
         self.restart()
 
-    def result(self, n_retries: int) -> RunResult:
+    def result(self, n_retries: int, n_line_bytes: tuple[int, int]) -> RunResult:
         classes, cycles, steps_used, n_in = self.counts
         return RunResult(
             spikes=self.spikes, mem=self.mem, classes=classes, scores=self.scores, cycles=cycles,
             steps_used=steps_used, n_events_in=n_in, n_retries=n_retries,
+            n_line_bytes=n_line_bytes,
         )  # fmt: skip

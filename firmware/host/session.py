@@ -58,6 +58,10 @@ class Session:
     """The last ones received."""
     n_resent: int = 0
     """EVENTS frames sent again, in total."""
+    n_written: int = 0
+    """Bytes to the board, in total."""
+    n_read: int = 0
+    """Bytes from the board, in total."""
     _splitter: FrameSplitter = field(default_factory=FrameSplitter)
     _nonce: int = field(default_factory=lambda: int.from_bytes(os.urandom(2), "little"))
 
@@ -84,7 +88,9 @@ class Session:
         try:
             while data:
                 n = self.transport.write(data)
-                data = data[len(data) if n is None else n :]
+                n = len(data) if n is None else n
+                self.n_written += n
+                data = data[n:]
         except (OSError, ValueError) as error:  # serial.SerialException is an OSError
             raise self._lost(error) from None
 
@@ -94,10 +100,12 @@ class Session:
             waiting = getattr(self.transport, "in_waiting", None)
             if waiting == 0 and not block:
                 return b""
-            return bytes(self.transport.read(max(1, waiting or 0)))
+            data = bytes(self.transport.read(max(1, waiting or 0)))
         except (OSError, ValueError, TypeError) as error:
             # pyserial raises TypeError where another thread closed the port
             raise self._lost(error) from None
+        self.n_read += len(data)
+        return data
 
     def _lost(self, error: Exception) -> HostError:
         return HostError(f"{self.name}: connection lost ({error}); check the cable, then open the "

@@ -69,6 +69,11 @@ def test_results_only(simulated: Simulated) -> None:
     assert result.spikes is None
     assert np.array_equal(result.scores, x.sum(1))
     assert np.array_equal(result.classes, x.sum(1).argmax(1))
+    # One frame of events and tokens, with type, number, CRC, COBS and delimiter; a record and five
+    # scores of two bytes a sample come back, besides frames.
+    sent, back = result.n_line_bytes
+    assert sent == x.sum() + 9 + 6
+    assert back > 3 * (9 + 10)
 
 
 @pytest.mark.parametrize("width", [6, 32, 33])

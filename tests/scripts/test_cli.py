@@ -181,6 +181,10 @@ def test_gates_build_and_the_virtual_board(
     assert ran.status == 0, ran.err
     assert ran.values["equals_golden"] is True
     assert ran.values["samples"] == 5
+    # 3 Mbaud, ten bits a byte; both ways at once.
+    assert ran.values["line_samples_per_s"] == pytest.approx(
+        3e5 / max(ran.values["line_bytes"]), rel=0.03
+    )
     ran = spikefab("build", board, "--seeds", "1", "--json")
     assert ran.status == 0, ran.err
     assert ran.values == json.loads((board / "report.json").read_text())
