@@ -10,17 +10,19 @@ import math
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spikefab.gen.chain import ChainBuilder
 from spikefab.gen.config_table import TableReader
 from spikefab.gen.dialect import PRESETS, Dialect, parse_dialect
 from spikefab.gen.discretise import Kind, discretise
 from spikefab.gen.errors import InputError
-from spikefab.gen.network import Input, Network, Output
+from spikefab.gen.graph import build_network
+from spikefab.gen.network import Network
+from spikefab.gen.nir_read import Graph, Node
 
 __all__ = ["read_config"]
 
@@ -102,22 +104,18 @@ class _Reader(TableReader):
             n_in = layers[-1].size
         if self.problems:
             raise InputError(self.problems)
-        builder = ChainBuilder("input", shape, chosen, dt, self.problems, self.notes)
-        for layer in layers:
-            layer.add_to(builder)
-        if self.problems:
-            raise InputError([f"{self.path}: {problem}" for problem in self.problems])
-        return Network(
-            name=name,
-            inputs=(Input(name="input", shape=shape),),
-            outputs=(Output(name="output", source=builder.populations[-1].name),),
-            populations=tuple(builder.populations),
-            projections=tuple(builder.projections),
-            dialect=chosen,
-            dt=float(dt),
-            steps=own_steps if steps is None else steps,
-            notes=tuple(self.notes),
-        )
+        try:
+            return build_network(
+                _graph(shape, layers),
+                name=name,
+                dialect=chosen,
+                dt=float(dt),
+                steps=own_steps if steps is None else steps,
+                problems=[],
+                notes=self.notes,
+            )
+        except InputError as error:
+            raise InputError([f"{self.path}: {problem}" for problem in error.problems]) from None
 
     def input_shape(self, head: dict[str, Any]) -> tuple[int, ...]:
         value = head.get("input")
@@ -303,12 +301,21 @@ class _Layer:
     bias: np.ndarray | None
     parameters: dict[str, np.ndarray]
 
-    def add_to(self, builder: ChainBuilder) -> None:
-        if len(builder.shape) > 1:
-            builder.flatten(f"{self.name}.flatten", 0, -1, ())
-        assert self.weight is not None
-        builder.linear(f"{self.name}.weights", self.weight, self.bias)
-        builder.neuron(self.name, NEURONS[self.kind], self.parameters)
+
+def _graph(shape: tuple[int, ...], layers: list[_Layer]) -> Graph:
+    """The layers as the chain of nodes that a NIR graph would have."""
+    nodes = {"input": Node(kind="Input", values={"shape": shape})}
+    if len(shape) > 1:
+        flat = {"start_dim": 0, "end_dim": -1}
+        nodes[f"{layers[0].name}.flatten"] = Node(kind="Flatten", values=flat)
+    for layer in layers:
+        kind = "Linear" if layer.bias is None else "Affine"
+        nodes[f"{layer.name}.weights"] = Node(
+            kind=kind, values={"weight": layer.weight, "bias": layer.bias}
+        )
+        nodes[layer.name] = Node(kind=NEURONS[layer.kind], values=dict(layer.parameters))
+    nodes["output"] = Node(kind="Output", values={})
+    return Graph(nodes=nodes, edges=list(pairwise(nodes)))
 
 
 def _node_parameters(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,27 @@ import numpy as np
 
 from spikefab.gen.dialect import FIELDS, Dialect
 from spikefab.gen.errors import InputError
-from spikefab.gen.network import Input, Network, Neuron, Output, Population, Projection
+from spikefab.gen.network import (
+    Current,
+    Input,
+    Network,
+    Neuron,
+    Output,
+    Population,
+    Projection,
+)
+from spikefab.gen.operations import AvgPool, Bias, Conv, Delay, Dense, Operation, Scale, SumPool
 
 __all__ = ["load_saved_network", "save_network"]
 
-FORMAT = 1
-NEURON_ARRAYS = ("decay", "gain", "offset", "threshold", "v_reset", "v_init", "v_min")
+FORMAT = 2
+"""1, which had one dense matrix a projection, is read too."""
+
+KINDS: dict[str, type[Operation]] = {
+    kind.__name__: kind for kind in (Dense, Scale, Bias, Conv, SumPool, AvgPool, Delay)
+}
+INTEGER = ("steps",)
+"""Arrays that are not float64 in memory."""
 
 
 def save_network(network: Network, path: Path) -> None:
@@ -28,35 +44,34 @@ def save_network(network: Network, path: Path) -> None:
     arrays: dict[str, np.ndarray] = {}
     populations = []
     for i, population in enumerate(network.populations):
-        neuron = population.neuron
-        for key in NEURON_ARRAYS:
-            value = getattr(neuron, key)
-            if value is not None:
-                arrays[f"population_{i}_{key}"] = _pack(value)
+        neuron, prefix = population.neuron, f"population_{i}_"
+        entry = _put(neuron, arrays, prefix, without=("dialect", "parameters", "current"))
+        if neuron.current is not None:
+            entry["current"] = _put(neuron.current, arrays, f"{prefix}current_")
         for key in sorted(neuron.parameters):
-            arrays[f"population_{i}_parameter_{key}"] = _pack(neuron.parameters[key])
+            arrays[f"{prefix}parameter_{key}"] = _pack(neuron.parameters[key])
         populations.append(
             {
                 "name": population.name,
                 "shape": list(population.shape),
-                "spiking": neuron.spiking,
                 "dialect": _dialect_fields(neuron.dialect),
                 "parameters": sorted(neuron.parameters),
+                **entry,
             }
         )
     projections = []
     for i, projection in enumerate(network.projections):
-        arrays[f"projection_{i}_weight"] = _pack(projection.weight)
-        arrays[f"projection_{i}_bias"] = _pack(projection.bias)
-        projections.append(
-            {"name": projection.name, "source": projection.source, "target": projection.target}
-        )
+        operations = [
+            {"kind": type(op).__name__} | _put(op, arrays, f"projection_{i}_{k}_")
+            for k, op in enumerate(projection.operations)
+        ]
+        entry = _put(projection, arrays, "", without=("operations",))
+        projections.append(entry | {"operations": operations})
     meta = {
         "format": FORMAT,
         "name": network.name,
-        "input_name": network.input_name,
-        "input_shape": list(network.input_shape),
-        "output_name": network.output_name,
+        "inputs": [{"name": i.name, "shape": list(i.shape)} for i in network.inputs],
+        "outputs": [{"name": o.name, "source": o.source} for o in network.outputs],
         "dialect": _dialect_fields(network.dialect),
         "dt": network.dt,
         "steps": network.steps,
@@ -82,7 +97,7 @@ def load_saved_network(path: Path) -> Network:
     try:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
-            if meta["format"] != FORMAT:
+            if meta["format"] not in (1, FORMAT):
                 raise InputError(
                     f"{path}: has format {meta['format']}, this version reads {FORMAT}; "
                     "compile the design again"
@@ -100,38 +115,55 @@ def load_saved_network(path: Path) -> Network:
 
 
 def _unpack(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
-    def get(key: str) -> np.ndarray:
-        return arrays[key].astype(np.float64)
-
     populations = []
     for i, entry in enumerate(meta["populations"]):
-        values: dict[str, Any] = {
-            key: get(f"population_{i}_{key}") if f"population_{i}_{key}" in arrays else None
-            for key in NEURON_ARRAYS
-        }
+        prefix = f"population_{i}_"
+        current = None
+        if entry.get("current") is not None:
+            current = Current(**_get(Current, entry["current"], arrays, f"{prefix}current_"))
         neuron = Neuron(
-            spiking=entry["spiking"],
             dialect=Dialect(**entry["dialect"]),
-            parameters={k: get(f"population_{i}_parameter_{k}") for k in entry["parameters"]},
-            **values,
+            parameters={
+                k: arrays[f"{prefix}parameter_{k}"].astype(np.float64) for k in entry["parameters"]
+            },
+            current=current,
+            **_get(Neuron, entry, arrays, prefix, without=("dialect", "parameters", "current")),
         )
         populations.append(
             Population(name=entry["name"], shape=tuple(entry["shape"]), neuron=neuron)
         )
-    projections = [
-        Projection.dense(
-            name=entry["name"],
-            source=entry["source"],
-            target=entry["target"],
-            weight=get(f"projection_{i}_weight"),
-            bias=get(f"projection_{i}_bias"),
-        )
-        for i, entry in enumerate(meta["projections"])
-    ]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    if meta["format"] == 1:
+        inputs = (Input(name=meta["input_name"], shape=tuple(meta["input_shape"])),)
+        outputs = (Output(name=meta["output_name"], source=populations[-1].name),)
+        projections = [
+            Projection.dense(
+                name=entry["name"],
+                source=entry["source"],
+                target=entry["target"],
+                weight=arrays[f"projection_{i}_weight"].astype(np.float64),
+                bias=arrays[f"projection_{i}_bias"].astype(np.float64),
+            )
+            for i, entry in enumerate(meta["projections"])
+        ]
+    else:
+        inputs = tuple(Input(name=e["name"], shape=tuple(e["shape"])) for e in meta["inputs"])
+        outputs = tuple(Output(name=e["name"], source=e["source"]) for e in meta["outputs"])
+        projections = [
+            Projection(
+                operations=tuple(
+                    KINDS[e["kind"]](**_get(KINDS[e["kind"]], e, arrays, f"projection_{i}_{k}_"))
+                    for k, e in enumerate(entry["operations"])
+                ),
+                **_get(Projection, entry, arrays, "", without=("operations",)),
+            )
+            for i, entry in enumerate(meta["projections"])
+        ]
     return Network(
         name=meta["name"],
-        inputs=(Input(name=meta["input_name"], shape=tuple(meta["input_shape"])),),
-        outputs=(Output(name=meta["output_name"], source=populations[-1].name),),
+        inputs=inputs,
+        outputs=outputs,
         populations=tuple(populations),
         projections=tuple(projections),
         dialect=Dialect(**meta["dialect"]),
@@ -139,6 +171,44 @@ def _unpack(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
         steps=meta["steps"],
         notes=tuple(meta["notes"]),
     )
+
+
+def _put(
+    value: Any, arrays: dict[str, np.ndarray], prefix: str, without: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A dataclass's plain fields; its arrays go to `arrays`."""
+    plain = {}
+    for key in (f.name for f in fields(value) if f.name not in without):
+        member = getattr(value, key)
+        if isinstance(member, np.ndarray):
+            arrays[prefix + key] = member if key in INTEGER else _pack(member)
+        elif member is not None:
+            plain[key] = member
+    return plain
+
+
+def _get(
+    kind: type,
+    entry: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    prefix: str,
+    without: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The fields of a dataclass that `_put` saved; what it left out is None or the default."""
+    values: dict[str, Any] = {}
+    for field in (f for f in fields(kind) if f.name not in without):
+        if prefix + field.name in arrays:
+            array = arrays[prefix + field.name]
+            values[field.name] = array if field.name in INTEGER else array.astype(np.float64)
+        elif field.name in entry:
+            values[field.name] = _tupled(entry[field.name])
+        elif field.default is MISSING:
+            values[field.name] = None
+    return values
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
 
 
 def _dialect_fields(dialect: Dialect) -> dict[str, Any]:

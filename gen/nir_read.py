@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class Node:
     kind: str
     """NIR's type name."""
     values: dict[str, Any]
+    graph: Graph | None = None
+    """What a node of kind NIRGraph holds."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +42,10 @@ def from_nir(graph: nir.NIRGraph, notes: tuple[str, ...] = ()) -> Graph:
     """A graph in memory, as `read_graph` would give it."""
     nodes = {}
     for name, node in graph.nodes.items():
-        values = {k: v for k, v in vars(node).items() if k not in ("nodes", "edges", "metadata")}
+        if isinstance(node, nir.NIRGraph):
+            nodes[str(name)] = Node(kind="NIRGraph", values={}, graph=from_nir(node))
+            continue
+        values = {k: v for k, v in vars(node).items() if k != "metadata"}
         if isinstance(node, nir.Input):
             values["shape"] = node.input_type["input"]
         elif isinstance(node, nir.Output):
@@ -96,22 +101,9 @@ def _check_file(path: Path) -> None:
 def _read_fields(path: Path, reason: str) -> Graph:
     """What nir refuses, dataset by dataset: schemas change, parameters mean the same."""
     problems: list[str] = []
-    nodes: dict[str, Node] = {}
-    edges: list[tuple[str, str]] = []
     try:
         with h5py.File(path, "r") as file:
-            root = file["node"]
-            for key in ("nodes", "edges"):
-                if key not in root:
-                    problems.append(f"{path}: the graph has no {key!r}: it was exported incomplete")
-            for name, group in root.get("nodes", {}).items():
-                try:
-                    values = {k: v[()] for k, v in group.items() if isinstance(v, h5py.Dataset)}
-                    nodes[name] = Node(kind=_text(values.pop("type")), values=values)
-                except (KeyError, AttributeError):
-                    problems.append(f"{path}: node {name!r} has no type: the file is damaged")
-            if "edges" in root:
-                edges = [(_text(a), _text(b)) for a, b in np.asarray(root["edges"][()])]
+            graph = _read_group(file["node"], "", f"{path}:", problems)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{path}: cannot be read, it is damaged ({_one_line(error)}); export it again"
@@ -119,7 +111,33 @@ def _read_fields(path: Path, reason: str) -> Graph:
     if problems:
         raise InputError(problems)
     note = f"nir {nir.version} refuses this file ({reason}); read field by field"
-    return Graph(nodes=nodes, edges=edges, notes=(note,))
+    return replace(graph, notes=(note,))
+
+
+def _read_group(group: Any, prefix: str, where: str, problems: list[str]) -> Graph:
+    """A graph and those nested in it; `prefix` is the names of what it is nested in."""
+    nodes: dict[str, Node] = {}
+    edges: list[tuple[str, str]] = []
+    of = f"node {prefix[:-1]!r}:" if prefix else "the graph"
+    for key in ("nodes", "edges"):
+        if key not in group:
+            problems.append(f"{where} {of} has no {key!r}: it was exported incomplete")
+    for name, member in group.get("nodes", {}).items():
+        try:
+            values = {k: v[()] for k, v in member.items() if isinstance(v, h5py.Dataset)}
+            kind = _text(values.pop("type"))
+        except (KeyError, AttributeError):
+            problems.append(
+                f"{where} node {prefix + name!r} has no type: the file is damaged; export it again"
+            )
+            continue
+        nested = None
+        if kind == "NIRGraph":
+            nested = _read_group(member, f"{prefix}{name}.", where, problems)
+        nodes[name] = Node(kind=kind, values=values, graph=nested)
+    if "edges" in group:
+        edges = [(_text(a), _text(b)) for a, b in np.asarray(group["edges"][()])]
+    return Graph(nodes=nodes, edges=edges)
 
 
 def _text(value: Any) -> str:

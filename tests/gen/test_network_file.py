@@ -111,5 +111,5 @@ def test_refuses_missing_and_other_formats(
     monkeypatch.setattr("spikefab.gen.network_file.FORMAT", 99)
     save_network(network, tmp_path / "a.npz")
     monkeypatch.undo()
-    with pytest.raises(InputError, match="has format 99, this version reads 1; compile"):
+    with pytest.raises(InputError, match="has format 99, this version reads 2; compile"):
         load_saved_network(tmp_path / "a.npz")
