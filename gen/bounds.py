@@ -12,14 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spikefab.gen.current_bound import LIMIT, Interval, StepInputs, leaked
 from spikefab.hdl.params import MAX_MEMBRANE_WIDTH, NeuronParams
 
-__all__ = ["MembraneBound", "accumulator_range", "membrane_bound", "signed_width"]
+__all__ = [
+    "CurrentBound",
+    "MembraneBound",
+    "accumulator_range",
+    "current_bound",
+    "membrane_bound",
+    "signed_width",
+]
 
-Interval = tuple[np.ndarray, np.ndarray]
-
-LIMIT = 1 << 42
-"""Intervals are cut here; two bits above the widest membrane, and times 2**20 still an int64."""
 PLAIN_ROUNDS = 64
 NARROW_ROUNDS = 512
 MAX_STEPS = 1 << 14
@@ -48,6 +52,19 @@ class MembraneBound:
         return int(self.lo.min()), int(self.hi.max())
 
 
+@dataclass(frozen=True)
+class CurrentBound:
+    """Intervals, ends included, that hold for any legal input."""
+
+    lo: np.ndarray
+    """int64 (n,): the synaptic current as it is kept between steps, 0 included."""
+    hi: np.ndarray
+    steps: int | None
+    """Steps a sample that it holds for; None: for ever."""
+    width: int
+    """Bits that hold every current of the layer, at least 2."""
+
+
 def signed_width(lo: int, hi: int) -> int:
     """Bits of the smallest two's complement number that holds `lo` to `hi`, at least 2."""
     return max(2, max((~lo).bit_length() if lo < 0 else 0, hi.bit_length() if hi > 0 else 0) + 1)
@@ -66,6 +83,24 @@ def accumulator_range(weights: np.ndarray, source_max: int) -> Interval:
     )
 
 
+def current_bound(
+    neuron: NeuronParams, acc: Interval, steps: int | None = None
+) -> CurrentBound | None:
+    """The interval of every synaptic current under any input, each end reached by some; None where
+    there is none of at most 40 bits.
+
+    The arguments are those of `membrane_bound`; `neuron.current.width` is ignored.
+    """
+    if steps is not None and steps > MAX_STEPS:
+        steps = None
+    found = StepInputs(neuron, acc).stored(steps)
+    if found is None:
+        return None
+    (lo, hi), held = found
+    width = signed_width(int(lo.min()), int(hi.max()))
+    return CurrentBound(lo, hi, held, width) if width <= MAX_MEMBRANE_WIDTH else None
+
+
 def membrane_bound(
     neuron: NeuronParams, acc: Interval, steps: int | None = None
 ) -> MembraneBound | None:
@@ -77,13 +112,16 @@ def membrane_bound(
     """
     update = _Update(neuron, acc)
     held: int | None = None
-    found = _for_ever(update)
+    found = None if update.inputs is None else _for_ever(update)
     if found is None and steps is not None and steps <= MAX_STEPS:
         found, held = _for_steps(update, steps), steps
     if found is None or not _finite(found).all():
         return None
     lo, hi = found
     _, u = update(lo, hi)
+    if update.steps.changes:
+        early = update(update.init, update.init, update.steps.first)[1]
+        u = np.minimum(u[0], early[0]), np.maximum(u[1], early[1])
     constants = (*neuron.v_init, *neuron.v_reset, *(neuron.v_min or ()))
     width = signed_width(min(int(lo.min()), *constants), max(int(hi.max()), *constants))
     return MembraneBound(lo, hi, u[0], u[1], held, width)
@@ -96,11 +134,14 @@ def _finite(v: Interval) -> np.ndarray:
 
 def _for_steps(update: _Update, steps: int) -> Interval:
     lo = hi = update.init
-    for _ in range(steps):
-        new = update.grow(lo, hi)
-        if (new[0] == lo).all() and (new[1] == hi).all():
+    widest: Interval | None = None
+    for inputs, settled in update.steps.stepwise(steps):
+        widest = inputs if widest is None else _hull(widest, inputs, np.ones(update.p.n, bool))
+        new = update.grow(lo, hi, inputs)
+        if settled and (new[0] == lo).all() and (new[1] == hi).all():
             break
         lo, hi = new
+    update.inputs = widest
     return lo, hi
 
 
@@ -109,7 +150,7 @@ def _for_ever(update: _Update) -> Interval | None:
 
     Any interval that holds the initial value and that the update maps into itself is a bound.
     """
-    lo = hi = update.init
+    lo, hi = update.start
     for _ in range(PLAIN_ROUNDS):
         before = lo, hi
         lo, hi = update.grow(lo, hi)
@@ -153,7 +194,7 @@ def _for_ever(update: _Update) -> Interval | None:
     # The image of such an interval is one too, and tighter.
     for _ in range(NARROW_ROUNDS):
         (w_lo, w_hi), _ = update(out_lo, out_hi)
-        new_lo, new_hi = np.minimum(w_lo, update.init), np.maximum(w_hi, update.init)
+        new_lo, new_hi = np.minimum(w_lo, update.start[0]), np.maximum(w_hi, update.start[1])
         if (new_lo == out_lo).all() and (new_hi == out_hi).all():
             break
         out_lo, out_hi = new_lo, new_hi
@@ -171,24 +212,29 @@ class _Update:
         self.target = self._constant(p.v_reset) if p.reset == "value" else self.init * 0
         self.floor = None if p.v_min is None else self._constant(p.v_min)
         self.num = self._constant(p.leak_num)
-        bias = self._constant(p.bias)
-        self.current = (
-            (acc[0].astype(np.int64) << p.fraction_bits) + bias,
-            (acc[1].astype(np.int64) << p.fraction_bits) + bias,
-        )
+        self.steps = StepInputs(p, acc)
+        # What acts on the membrane in every step, but perhaps a sample's first.
+        self.inputs = self.steps.ever()
+        self.start = self.init, self.init
+        if self.steps.changes:
+            self.start = self.grow(self.init, self.init, self.steps.first)
 
     def _constant(self, values: tuple[int, ...]) -> np.ndarray:
         cut = [max(-LIMIT, min(LIMIT, value)) for value in values]
         return np.broadcast_to(np.array(cut, np.int64), (self.p.n,))
 
-    def grow(self, lo: np.ndarray, hi: np.ndarray) -> Interval:
+    def grow(self, lo: np.ndarray, hi: np.ndarray, inputs: Interval | None = None) -> Interval:
         """The interval and all that one step makes of it."""
-        (w_lo, w_hi), _ = self(lo, hi)
+        (w_lo, w_hi), _ = self(lo, hi, inputs)
         return np.minimum(lo, w_lo), np.maximum(hi, w_hi)
 
-    def __call__(self, lo: np.ndarray, hi: np.ndarray) -> tuple[Interval, Interval]:
+    def __call__(
+        self, lo: np.ndarray, hi: np.ndarray, inputs: Interval | None = None
+    ) -> tuple[Interval, Interval]:
         """The stored membranes after a step from any in [lo, hi], and the compared ones."""
         p = self.p
+        inputs = self.inputs if inputs is None else inputs
+        assert inputs is not None
         w = u = (np.full(p.n, LIMIT), np.full(p.n, -LIMIT))
         delayed = p.spiking and p.reset_time != "same"
         parts = [(lo, hi, 0)]
@@ -202,28 +248,21 @@ class _Update:
             v = (v_lo, v_hi)
             if r and p.reset_time == "next-before-leak":
                 v = self._reset_once(v)
-            x = (self._leak(v[0]), self._leak(v[1]))
+            x = (leaked(p, self.num, v[0]), leaked(p, self.num, v[1]))
             if r and p.reset_time == "next-after-leak":
                 x = self._reset_once(x)
             x = (
-                np.clip(x[0] + self.current[0], -LIMIT, LIMIT),
-                np.clip(x[1] + self.current[1], -LIMIT, LIMIT),
+                np.clip(x[0] + inputs[0], -LIMIT, LIMIT),
+                np.clip(x[1] + inputs[1], -LIMIT, LIMIT),
             )
+            if r and p.reset_time == "next-discard":
+                x = self.target, self.target
             u = _hull(u, x, there)
             for part, inside in self._compared(x, r):
                 w = _hull(w, part, there & inside)
         if self.floor is not None:
             w = (np.maximum(w[0], self.floor), np.maximum(w[1], self.floor))
         return (np.clip(w[0], -LIMIT, LIMIT), np.clip(w[1], -LIMIT, LIMIT)), u
-
-    def _leak(self, v: np.ndarray) -> np.ndarray:
-        p = self.p
-        product = v * self.num
-        if p.leak_rounding == "floor":
-            return product >> p.leak_shift
-        if p.leak_rounding == "nearest":
-            return (product + ((1 << p.leak_shift) >> 1)) >> p.leak_shift
-        return np.sign(product) * (np.abs(product) >> p.leak_shift)
 
     def _reset_once(self, v: Interval) -> Interval:
         if self.p.reset == "subtract":

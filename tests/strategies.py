@@ -4,14 +4,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from hypothesis import strategies as st
 
-from spikefab.gen.bounds import accumulator_range, membrane_bound, signed_width
+from spikefab.gen.bounds import accumulator_range, current_bound, membrane_bound, signed_width
 from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
-from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, StopParams, SynapseParams
+from spikefab.hdl.params import (
+    SPIKES,
+    CurrentParams,
+    InputParams,
+    NeuronParams,
+    ResetTime,
+    StopParams,
+    SynapseOrder,
+    SynapseParams,
+)
 
 __all__ = ["PRESETS", "DrawnNetwork", "networks", "neuron_params"]
 
@@ -29,6 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "compare": "gt", "reset": "zero", "reset_time": "next-before-leak",
         "reset_correction": True,
     },
+    "snntorch-zero, Synaptic": {"compare": "gt", "reset": "zero", "reset_time": "next-discard"},
     "norse": {"compare": "gt", "reset": "value"},
     "norse,reset=subtract": {"compare": "gt", "reset": "subtract"},
     "sinabs": {"compare": "ge", "reset": "subtract", "multi_spike": True, "v_min": True},
@@ -62,13 +72,14 @@ def networks(
     max_samples: int = 3,
     max_steps: int = 8,
     stops: bool = False,
+    currents: bool = False,
 ) -> DrawnNetwork:
     """Networks of 1 to `max_layers` layers over every field of the contract, lanes, and samples.
 
     What a layer does is drawn field by field, so that a failure shrinks; its many numbers come
     from a generator whose seed is drawn. Half of the draws repeat a dialect's preset, the others
     change some of its fields. `stops`: every third network with two outputs or more ends samples
-    early.
+    early. `currents`: most layers have synaptic currents.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_layers = draw(st.integers(1, max_layers), label="layers")
@@ -81,7 +92,9 @@ def networks(
     for i in range(n_layers):
         n = draw(st.integers(1, max_neurons), label=f"neurons {i}")
         integrator = i == n_layers - 1 and draw(st.integers(0, 3), label="LI output") == 3
-        layer, needs_steps = _layer(draw, rng, i, n_in, n, source_max, n_steps, integrator)
+        layer, needs_steps = _layer(
+            draw, rng, i, n_in, n, source_max, n_steps, integrator, currents
+        )
         if i == 0:
             width = 0 if coding.spiking else coding.payload_width
             graded = replace(layer.synapse, payload_width=width)
@@ -168,6 +181,7 @@ def _layer(
     source_max: int,
     steps: int,
     integrator: bool,
+    currents: bool,
 ) -> tuple[QLayer, bool]:
     bits = draw(st.sampled_from(WEIGHT_WIDTHS), label=f"weights {index}")
     width = 2 if bits == "ternary" else int(bits)
@@ -183,7 +197,16 @@ def _layer(
     acc = accumulator_range(weights, source_max)
     largest = max(int(acc[1].max()), -int(acc[0].min()), 1)
     excited = bool(acc[1].max() > 0)
-    neuron = draw(neuron_params(n, largest, rng, integrator, excited), label=f"neuron {index}")
+    some = neuron_params(n, largest, rng, integrator, excited, currents)
+    neuron = draw(some, label=f"neuron {index}")
+    current_needs_steps = False
+    if neuron.current is not None:
+        reached = current_bound(neuron, acc, steps)
+        assert reached is not None
+        spare = draw(st.sampled_from([0, 0, 1]), label="spare bits of the current")
+        current = replace(neuron.current, width=min(40, reached.width + spare))
+        neuron = replace(neuron, current=current)
+        current_needs_steps = reached.steps is not None
     bound = membrane_bound(neuron, acc, steps)
     held = bound is not None and bound.width <= 40
     if held and draw(st.integers(0, 2), label="clamp") != 2:
@@ -210,7 +233,7 @@ def _layer(
         ternary=bits == "ternary",
         bound=reach,
     )
-    return layer, needs_steps
+    return layer, needs_steps or current_needs_steps
 
 
 def _clamped(draw: st.DrawFn, neuron: NeuronParams, largest: int) -> NeuronParams:
@@ -230,10 +253,12 @@ def neuron_params(
     rng: np.random.Generator,
     integrator: bool = False,
     excited: bool = True,
+    currents: bool = False,
 ) -> NeuronParams:
     """Neurons of the widest membrane, without saturation; `largest`: a step's largest sum.
 
     Where no weight is positive (`excited` False), mostly the bias makes the neurons spike.
+    `currents`: most have a synaptic current, of the widest.
     """
     fraction = draw(st.sampled_from([0, 0, 1, 3, 6]), label="fraction bits")
     reach = largest << fraction
@@ -243,18 +268,34 @@ def neuron_params(
         shared = n == 1 or draw(st.integers(0, 2), label=f"{label} per neuron") < 2
         return tuple(int(v) for v in rng.integers(low, high + 1, 1 if shared else n))
 
-    shift = draw(st.sampled_from([0, 0, 1, 3, 6, 10, 16]), label="leak shift")
-    kind = draw(st.sampled_from(["keep", "any", "high"]), label="leak")
-    top = 1 << shift
-    leak = {"keep": (top, top), "any": (0, top), "high": (top - top // 8, top)}[kind]
+    def leak(label: str) -> dict[str, Any]:
+        shift = draw(st.sampled_from([0, 0, 1, 3, 6, 10, 16]), label=f"{label} shift")
+        kind = draw(st.sampled_from(["keep", "any", "high"]), label=label)
+        top = 1 << shift
+        ends = {"keep": (top, top), "any": (0, top), "high": (top - top // 8, top)}[kind]
+        return {
+            "leak_num": values(*ends, label),
+            "leak_shift": shift,
+            "leak_rounding": draw(st.sampled_from(["floor", "nearest", "toward-zero"])),
+        }
+
     fields: dict[str, Any] = {
         "n": n,
         "fraction_bits": fraction,
         "membrane_width": 40,
-        "leak_num": values(*leak, "leak"),
-        "leak_shift": shift,
-        "leak_rounding": draw(st.sampled_from(["floor", "nearest", "toward-zero"])),
+        **leak("leak"),
     }
+    if currents:
+        order = draw(st.sampled_from([None, *get_args(SynapseOrder)]), label="current")
+        late = draw(st.integers(0, 2), label="late bias") == 2
+        if late:
+            fields["bias_late"] = values(-reach // 4 - 1, reach // 4 + 1, "late bias")
+        if order is not None:
+            given = draw(st.integers(0, 2), label="current's bias") == 2
+            bias = values(-reach // 4 - 1, reach // 4 + 1, "current's bias") if given else (0,)
+            fields["current"] = CurrentParams(
+                order=order, width=40, bias=bias, **leak("current's leak")
+            )
     bias = draw(st.integers(0, 2), label="bias")
     if not excited and bias < 2:
         fields["bias"] = values(0, reach // 2 + 1, "bias")
@@ -268,7 +309,7 @@ def neuron_params(
         return NeuronParams(**fields, spiking=False, reset="none")
     ceiling = max(1, reach // draw(st.sampled_from([5, 20, 2, 1000]), label="threshold"))
     fields["threshold"] = values(max(1, ceiling // 2), ceiling, "threshold")
-    fields |= draw(_dialect(), label="dialect")
+    fields |= draw(_dialect(currents), label="dialect")
     multi, clamp = fields.pop("multi_spike", False), fields.pop("v_min", False)
     if multi:
         fields["count_width"] = draw(st.integers(2, 4) | st.just(8), label="count width")
@@ -285,14 +326,15 @@ def neuron_params(
 
 
 @st.composite
-def _dialect(draw: st.DrawFn) -> dict[str, Any]:
+def _dialect(draw: st.DrawFn, currents: bool) -> dict[str, Any]:
     """A preset's fields, or the same with some changed to other legal values."""
-    fields = dict(PRESETS[draw(st.sampled_from(sorted(PRESETS)), label="preset")])
+    presets = [name for name in sorted(PRESETS) if currents or "Synaptic" not in name]
+    fields = dict(PRESETS[draw(st.sampled_from(presets), label="preset")])
     if draw(st.booleans(), label="overrides"):
         choices: dict[str, list[Any]] = {
             "compare": ["gt", "ge"],
             "reset": ["subtract", "zero", "value"],
-            "reset_time": ["same", "next-before-leak", "next-after-leak"],
+            "reset_time": list(get_args(ResetTime))[: None if currents else 3],
             "reset_correction": [False, True],
             "output_lag": [False, True],
             "multi_spike": [False, True],
@@ -301,6 +343,8 @@ def _dialect(draw: st.DrawFn) -> dict[str, Any]:
         for name in draw(st.sets(st.sampled_from(sorted(choices)), max_size=4), label="changed"):
             fields[name] = draw(st.sampled_from(choices[name]), label=name)
     # Fields that exclude each other: the later ones give way.
+    if fields.get("reset_time") == "next-discard" and fields["reset"] == "subtract":
+        fields["reset_time"] = "next-after-leak"
     late = fields.get("reset_time", "same") != "same"
     if not late or fields["reset"] == "value":
         fields["reset_correction"] = False

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,13 +12,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import networks, neuron_params
 
-from spikefab.gen.bounds import accumulator_range, membrane_bound, signed_width
-from spikefab.hdl.params import NeuronParams, Rounding
+from spikefab.gen.bounds import accumulator_range, current_bound, membrane_bound, signed_width
+from spikefab.hdl.params import CurrentParams, NeuronParams, Rounding, SynapseOrder
 from spikefab.sim.golden import run_golden
 
 
-def update(p: NeuronParams, i: int, v: int, a: int) -> tuple[int, int, int]:
-    """One neuron's step, straight from the contract's page: (u, w, k). Plain Python integers."""
+def leak(p: NeuronParams | CurrentParams, num: int, v: int) -> int:
+    return {
+        "floor": (v * num) >> p.leak_shift,
+        "nearest": (v * num + ((1 << p.leak_shift) >> 1)) >> p.leak_shift,
+        "toward-zero": (abs(v * num) >> p.leak_shift) * (1 if v > 0 else -1),
+    }[p.leak_rounding]
+
+
+def inject(p: NeuronParams, index: int, i: int, a: int, first: bool) -> tuple[int, int]:
+    """What the step's sum `a` adds to a membrane, and the new synaptic current."""
+
+    def pick(values: tuple[int, ...]) -> int:
+        return values[index] if len(values) > 1 else values[0]
+
+    x = (a << p.fraction_bits) + (0 if first else pick(p.bias_late))
+    c = p.current
+    if c is None:
+        return x, 0
+    x, num = x + pick(c.bias), pick(c.leak_num)
+    if c.order == "decay-add-use":
+        i = leak(c, num, i) + x
+        return i, i
+    kept = leak(c, num, i + x)
+    return (i + x if c.order == "add-use-decay" else kept), kept
+
+
+def update(p: NeuronParams, i: int, v: int, a: int, s: int | None = None) -> tuple[int, int, int]:
+    """One neuron's step, straight from the contract's page: (u, w, k). Plain Python integers.
+
+    `s`: what acts on the membrane; None: the sum `a` of the step itself."""
 
     def pick(values: tuple[int, ...]) -> int:
         return values[i] if len(values) > 1 else values[0]
@@ -30,17 +59,15 @@ def update(p: NeuronParams, i: int, v: int, a: int) -> tuple[int, int, int]:
             return x - k * th
         return x if k == 0 else (pick(p.v_reset) if p.reset == "value" else 0)
 
-    th, num, s = pick(p.threshold), pick(p.leak_num), p.leak_shift
+    th, num = pick(p.threshold), pick(p.leak_num)
     r = above(v) if p.spiking else 0
     v1 = reset(v, r) if p.reset_time == "next-before-leak" and p.spiking else v
-    leaked = {
-        "floor": (v1 * num) >> s,
-        "nearest": (v1 * num + ((1 << s) >> 1)) >> s,
-        "toward-zero": (abs(v1 * num) >> s) * (1 if v1 > 0 else -1),
-    }[p.leak_rounding]
+    leaked = leak(p, num, v1)
     if p.reset_time == "next-after-leak" and p.spiking:
         leaked = reset(leaked, r)
-    u = leaked + (a << p.fraction_bits) + pick(p.bias)
+    u = leaked + (a << p.fraction_bits if s is None else s) + pick(p.bias)
+    if p.reset_time == "next-discard" and p.spiking:
+        u = reset(u, r)
     k = 0
     if p.spiking:
         while k < p.max_count and above(u - k * th):
@@ -76,28 +103,36 @@ def test_no_input_leaves_the_bound(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 4))
     lo = -rng.integers(0, 40, n)
     hi = rng.integers(0, 40, n)
-    p = data.draw(neuron_params(n, 40, rng, data.draw(st.booleans())))
+    p = data.draw(neuron_params(n, 40, rng, data.draw(st.booleans()), currents=True))
     steps = data.draw(st.sampled_from([1, 2, 7, 30]))
-    bound = membrane_bound(p, (lo, hi), steps)
+    bound, current = membrane_bound(p, (lo, hi), steps), None
+    if p.current is not None:
+        current = current_bound(p, (lo, hi), steps)
+        assert current is not None
     assert bound is not None
-    length = steps if bound.steps is not None else 60
+    finite = bound.steps is None and (current is None or current.steps is None)
+    length = 60 if finite else steps
     for i in range(n):
         for mode in ("most", "least", "ends", "any", "any"):
             v = p.v_init[i] if len(p.v_init) > 1 else p.v_init[0]
             assert bound.lo[i] <= v <= bound.hi[i]
-            for _ in range(length):
+            c = 0
+            for t in range(length):
                 a = {
                     "most": hi[i],
                     "least": lo[i],
                     "ends": rng.choice([lo[i], hi[i]]),
                     "any": rng.integers(lo[i], hi[i] + 1),
                 }[mode]
-                u, v, _ = update(p, i, v, int(a))
+                s, c = inject(p, i, c, int(a), t == 0)
+                if current is not None:
+                    assert current.lo[i] <= c <= current.hi[i]
+                u, v, _ = update(p, i, v, int(a), s)
                 assert bound.lo[i] <= v <= bound.hi[i]
                 assert bound.u_lo[i] <= u <= bound.u_hi[i]
 
 
-@given(networks(max_neurons=12))
+@given(networks(max_neurons=12, currents=True))
 @settings(max_examples=50, deadline=None)
 def test_golden_membranes_stay_within_the_layers_bound(drawn) -> None:  # type: ignore[no-untyped-def]
     names = [layer.name for layer in drawn.qnet.layers]
@@ -141,6 +176,102 @@ def test_bound_that_holds_for_ever_is_reached(fields: dict) -> None:
     assert bound.steps is None
     reached = brute(p, -7, 11)
     assert bound.layer == (min(reached), max(reached))
+
+
+def brute_currents(
+    p: NeuronParams, lo: int, hi: int, steps: int | None = None
+) -> tuple[set[int], set[int]]:
+    """Every current and every membrane that can occur, in `steps` steps or for ever."""
+    start = (0, p.v_init[0])
+    seen, new, first, t = {start}, {start}, True, 0
+    while new and t != steps:
+        made = set()
+        for i, v in new:
+            for a in range(lo, hi + 1):
+                s, kept = inject(p, 0, i, a, first)
+                made.add((kept, update(p, 0, v, a, s)[1]))
+        # What the first step makes is reached again from the start with a late bias or not.
+        new = made - seen if steps is None else made
+        seen |= made
+        first, t = False, t + 1
+    return {i for i, _ in seen}, {v for _, v in seen}
+
+
+ORDERS = get_args(SynapseOrder)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("rounding", get_args(Rounding))
+@pytest.mark.parametrize("fields", [
+    {"spiking": False, "reset": "none", "leak_num": (1,), "leak_shift": 1},
+    {"spiking": False, "reset": "none", "leak_num": (1,), "leak_shift": 1, "bias_late": (9,)},
+    {"spiking": False, "reset": "none", "leak_num": (0,), "bias_late": (-20,)},
+    {"leak_num": (1,), "leak_shift": 1, "reset": "zero", "threshold": (5,), "bias": (-2,)},
+    {"leak_num": (1,), "leak_shift": 2, "reset": "zero", "reset_time": "next-discard",
+     "threshold": (20,)},
+])  # fmt: skip
+def test_bound_of_a_current_is_reached(
+    order: SynapseOrder, rounding: Rounding, fields: dict
+) -> None:
+    current = CurrentParams(order=order, width=40, leak_num=(3,), leak_shift=2,
+                            leak_rounding=rounding, bias=(1,))  # fmt: skip
+    p = NeuronParams(**{"n": 1, "fraction_bits": 0, "membrane_width": 40, "current": current}
+                     | fields)  # fmt: skip
+    acc = np.array([-3]), np.array([4])
+    bound, around = current_bound(p, acc), membrane_bound(p, acc)
+    assert bound is not None
+    assert around is not None
+    assert (bound.steps, around.steps) == (None, None)
+    currents, membranes = brute_currents(p, -3, 4)
+    assert (bound.lo[0], bound.hi[0]) == (min(currents), max(currents))
+    assert bound.width == signed_width(min(currents), max(currents))
+    assert around.lo[0] <= min(membranes)
+    assert max(membranes) <= around.hi[0]
+    if not p.spiking and not any(p.bias_late):
+        # The inputs that bring the current to its end keep it there, and the membrane follows. A
+        # first step without its late bias is not told from the others.
+        assert around.layer == (min(membranes), max(membranes))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_current_that_keeps_all_needs_the_number_of_steps(order: SynapseOrder) -> None:
+    current = CurrentParams(order=order, width=40)
+    p = NeuronParams(n=1, spiking=False, reset="none", fraction_bits=0, membrane_width=40,
+                     current=current, bias_late=(2,))  # fmt: skip
+    acc = np.array([-1]), np.array([2])
+    assert current_bound(p, acc) is None
+    assert membrane_bound(p, acc) is None
+    bound, around = current_bound(p, acc, 5), membrane_bound(p, acc, 5)
+    assert bound is not None
+    assert around is not None
+    assert (bound.steps, around.steps) == (5, 5)
+    currents, membranes = brute_currents(p, -1, 2, 5)
+    assert (bound.lo[0], bound.hi[0]) == (min(currents), max(currents))
+    # Sums of sums, step by step and not five times the largest current.
+    assert around.layer == (min(membranes), max(membranes))
+
+
+@pytest.mark.parametrize("rounding", get_args(Rounding))
+@pytest.mark.parametrize("num", [1, 1000, 65535, 65536])
+def test_ends_of_a_slow_current(rounding: Rounding, num: int) -> None:
+    """The ends are fixed points: one more is not, unless the first step alone gets there."""
+    c = CurrentParams(order="decay-add-use", width=40, leak_num=(num,), leak_shift=16,
+                      leak_rounding=rounding)  # fmt: skip
+    p = NeuronParams(n=1, fraction_bits=3, membrane_width=40, current=c)
+    bound = current_bound(p, (np.array([-9]), np.array([31])))
+    assert (bound is None) == (num == 65536)
+    if bound is not None:
+        low, high = int(bound.lo[0]), int(bound.hi[0])
+        assert leak(c, num, high) + 31 * 8 == high
+        assert leak(c, num, high - 1) + 31 * 8 > high - 1
+        assert leak(c, num, low) - 9 * 8 == low
+        assert leak(c, num, low + 1) - 9 * 8 < low + 1
+
+
+def test_current_wider_than_any_register_has_no_bound() -> None:
+    c = CurrentParams(order="decay-add-use", width=40, leak_num=((1 << 20) - 1,), leak_shift=20)
+    p = NeuronParams(n=1, fraction_bits=24, membrane_width=40, current=c)
+    assert current_bound(p, (np.array([-9]), np.array([31]))) is None
 
 
 @pytest.mark.parametrize("shift", [6, 10, 14, 16])

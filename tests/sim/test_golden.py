@@ -15,7 +15,7 @@ from strategies import DrawnNetwork, networks
 
 from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
-from spikefab.hdl.params import NeuronParams, ParamError, SynapseParams
+from spikefab.hdl.params import CurrentParams, NeuronParams, ParamError, SynapseOrder, SynapseParams
 from spikefab.sim import golden
 from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
@@ -27,27 +27,51 @@ class ScalarNeuron:
     leak_num: int
     threshold: int
     bias: int
+    bias_late: int
     v_init: int
     v_reset: int
     v_min: int | None
 
     def __init__(self, params: NeuronParams, index: int):
         self.p = params
-        for name in ("leak_num", "threshold", "bias", "v_init", "v_reset", "v_min"):
+        for name in ("leak_num", "threshold", "bias", "bias_late", "v_init", "v_reset",
+                     "v_min"):  # fmt: skip
             values = getattr(params, name)
             setattr(self, name, None if values is None else values[index % len(values)])
         self.v = self.v_init
+        self.i, self.t = 0, 0
+        if params.current is not None:
+            self.i_leak = params.current.leak_num[index % len(params.current.leak_num)]
+            self.i_bias = params.current.bias[index % len(params.current.bias)]
 
     def cmp(self, a: int, b: int) -> bool:
         return a > b if self.p.compare == "gt" else a >= b
 
-    def leak(self, v: int) -> int:
-        product, scale = v * self.leak_num, 2**self.p.leak_shift
-        if self.p.leak_rounding == "floor":
+    @staticmethod
+    def leak(p: NeuronParams | CurrentParams, num: int, v: int) -> int:
+        product, scale = v * num, 2**p.leak_shift
+        if p.leak_rounding == "floor":
             return product // scale
-        if self.p.leak_rounding == "nearest":
+        if p.leak_rounding == "nearest":
             return (2 * product + scale) // (2 * scale) if scale > 1 else product
         return product // scale if product >= 0 else -(-product // scale)
+
+    def current(self, x: int) -> int:
+        """What a step's input becomes before it acts on the membrane."""
+        c = self.p.current
+        if c is None:
+            return x
+        x += self.i_bias
+        if c.order == "decay-add-use":
+            self.i = used = self.leak(c, self.i_leak, self.i) + x
+        elif c.order == "add-use-decay":
+            used = self.i + x
+            self.i = self.leak(c, self.i_leak, used)
+        else:
+            self.i = used = self.leak(c, self.i_leak, self.i + x)
+        half = 2 ** (c.width - 1)
+        assert -half <= self.i < half, "the current's bound does not hold"
+        return used
 
     def reset(self, x: int, k: int) -> int:
         if self.p.reset == "subtract":
@@ -61,10 +85,14 @@ class ScalarNeuron:
         p, th = self.p, self.threshold
         r = int(p.spiking and self.cmp(self.v, th))
         v1 = self.reset(self.v, r) if p.reset_time == "next-before-leak" else self.v
-        leaked = self.leak(v1)
+        leaked = self.leak(p, self.leak_num, v1)
         if p.reset_time == "next-after-leak":
             leaked = self.reset(leaked, r)
-        u = leaked + total * 2**p.fraction_bits + self.bias
+        x = total * 2**p.fraction_bits + (self.bias_late if self.t else 0)
+        self.t += 1
+        u = leaked + self.current(x) + self.bias
+        if p.reset_time == "next-discard":
+            u = self.reset(u, r)
         k = 0
         while p.spiking and k < p.max_count and self.cmp(u - k * th, th):
             k += 1
@@ -132,6 +160,64 @@ def test_drawn_networks_in_a_long_sweep(drawn: DrawnNetwork) -> None:
     check(drawn.qnet, drawn.x)
 
 
+@seed(3)
+@settings(max_examples=120, deadline=None, database=None)
+@given(networks(max_layers=2, max_neurons=7, max_samples=2, max_steps=8, currents=True))
+def test_drawn_networks_with_currents(drawn: DrawnNetwork) -> None:
+    check(drawn.qnet, drawn.x)
+
+
+@pytest.mark.slow
+@seed(4)
+@settings(max_examples=3000, deadline=None, database=None)
+@given(networks(max_layers=3, max_neurons=16, max_samples=2, max_steps=12, currents=True))
+def test_drawn_networks_with_currents_in_a_long_sweep(drawn: DrawnNetwork) -> None:
+    check(drawn.qnet, drawn.x)
+
+
+@pytest.mark.parametrize(
+    ("order", "s", "i"),
+    [
+        ("decay-add-use", [4, 3, 2, -3], [4, 3, 2, -3]),
+        ("add-use-decay", [4, 3, 2, -3], [3, 2, 1, -3]),
+        ("add-decay-use", [3, 2, 1, -3], [3, 2, 1, -3]),
+    ],
+)
+def test_the_currents_of_the_contracts_table(
+    order: SynapseOrder, s: list[int], i: list[int]
+) -> None:
+    """A membrane that keeps nothing shows what acts on it."""
+    current = CurrentParams(order=order, width=4, leak_num=(3,), leak_shift=2)
+    qnet = one(1, 4, 8, spiking=False, reset="none", leak_num=(0,), bias=(-4,), current=current)
+    # Inputs 4, 0, 0, -4, the last one through a late bias.
+    neurons = golden._Layer(qnet.layers[0]).neurons
+    state, out = neurons.start(1), np.zeros((1, 1), bool)
+    for x, used, kept in zip((4, 0, 0, -4), s, i, strict=True):
+        neurons.step(state, np.array([[x]], neurons.int), out)
+        assert state.i is not None
+        assert (state.v.item() + 4, state.i.item()) == (used, kept)
+
+
+def test_a_late_bias_is_absent_in_each_samples_first_step() -> None:
+    integrator = {"spiking": False, "reset": "none"}
+    x = np.zeros((2, 4, 1), int)
+    mem = run_golden(one(1, 2, bias=(1,), bias_late=(10,), **integrator), x).mem["neuron"]
+    assert mem[..., 0].tolist() == [[1, 12, 23, 34]] * 2
+    current = CurrentParams(order="decay-add-use", width=8, leak_num=(0,))
+    qnet = one(1, 2, bias=(1,), bias_late=(10,), current=current, **integrator)
+    assert run_golden(qnet, x).mem["neuron"][..., 0].tolist() == [[1, 12, 23, 34]] * 2
+
+
+def test_a_discarding_reset_loses_the_input_of_its_step_and_no_current() -> None:
+    current = CurrentParams(order="decay-add-use", width=8, leak_num=(1,), leak_shift=1)
+    x = np.array([8, 8, 0, 0])[None, :, None]
+    kind: dict[str, Any] = {"threshold": (7,), "reset": "zero", "reset_time": "next-discard"}
+    result = run_golden(one(1, 4, 8, current=current, **kind), x, record=["neuron"])
+    # i = 8, 12, 6, 3: the second step's 12 is lost from the membrane.
+    assert result.mem["neuron"].ravel().tolist() == [8, 0, 6, 9]
+    assert result.spikes["neuron"].ravel().tolist() == [1, 0, 0, 1]
+
+
 def one(weight: int, width: int, input_max: int = 1, **neuron: Any) -> QNetwork:
     """One neuron behind one synapse."""
     values: dict[str, Any] = {"n": 1, "fraction_bits": 0, "membrane_width": 12, **neuron}
@@ -162,7 +248,7 @@ def legal_kinds() -> Iterator[dict[str, Any]]:
     for compare, reset, time, correction, lag, width in itertools.product(
         ("gt", "ge"),
         ("subtract", "zero", "value"),
-        ("same", "next-before-leak", "next-after-leak"),
+        ("same", "next-before-leak", "next-after-leak", "next-discard"),
         (False, True),
         (False, True),
         (1, 2),
@@ -187,8 +273,8 @@ KINDS = list(legal_kinds())
 
 def test_every_kind_of_neuron_is_drawn() -> None:
     # 2 comparisons x (same: 3 resets x (lag or not, single) + 3 multi; 2 late times x (2 resets
-    # with or without correction + value) x lag or not).
-    assert len(KINDS) == 2 * (3 * 2 + 3 + 2 * (2 * 2 + 1) * 2)
+    # with or without correction + value) x lag or not; discarding: the same without subtraction).
+    assert len(KINDS) == 2 * (3 * 2 + 3 + 2 * (2 * 2 + 1) * 2 + (2 + 1) * 2)
 
 
 @pytest.mark.parametrize("rounding", ["floor", "nearest", "toward-zero"])
