@@ -27,6 +27,7 @@ from spikefab.sim.core_run import SimResult
 from spikefab.sim.encode import encode
 from spikefab.sim.fidelity import predicted_class
 from spikefab.sim.golden import GoldenResult, run_golden
+from spikefab.sim.outputs import by_population, named_outputs
 from spikefab.sim.reference import run_reference
 from spikefab.sim.rtl import simulate_rtl
 
@@ -76,14 +77,13 @@ def run(options: argparse.Namespace, output: Output) -> int:
     record = names if options.record else []
     with output.progress("golden") as progress:
         golden = run_golden(qnet, x, record=record, progress=progress)
-    last = names[-1]
-    spikes, mem = golden.spikes[last], dict(golden.mem)
+    spikes, mem = golden.spikes, dict(golden.mem)
+    used = golden.steps_used
     values: dict[str, Any] = {
         "engine": options.engine,
         "samples": len(x),
-        "steps": golden.spikes[last].shape[1],
+        "steps": golden.spikes[names[-1]].shape[1],
     }
-    used = golden.steps_used
     arrays: dict[str, Any] = {}
     status = 0
     if hardware:
@@ -99,7 +99,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 message=output.note,
             )
         status = _compare(design, x, golden, result, options, output)
-        spikes, mem, used = result.spikes, result.mem or {}, result.steps_used
+        spikes, mem = by_population(qnet, result.spikes), result.mem or {}
+        used = result.steps_used
         arrays |= {"cycles": result.cycles, "interval": result.interval}
         values |= {
             "cycles_per_inference": float(result.cycles.mean()),
@@ -111,7 +112,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
                 design,
                 cycles_per_inference=values["cycles_per_inference"],
                 interval_cycles=values["interval_cycles"],
-                basis=f"{len(x)} simulated samples of {spikes.shape[1]} steps",
+                basis=f"{len(x)} simulated samples of {values['steps']} steps",
             )
         output.say(
             f"{result.cycles.mean():,.1f} cycles an inference, {result.interval.mean():,.1f} back "
@@ -133,9 +134,10 @@ def _compare(
     options: argparse.Namespace,
     output: Output,
 ) -> int:
-    last = design.qnetwork().layers[-1].name
     labels = ("golden", options.engine)
-    found = first_mismatch({last: golden.spikes[last]}, {last: result.spikes}, labels=labels)
+    put_out = by_population(design.qnetwork(), result.spikes)
+    shown = {name: counts for name, counts in golden.spikes.items() if name in put_out}
+    found = first_mismatch(shown, put_out, labels=labels)
     if found is None and result.mem:
         found = first_mismatch(golden.mem, result.mem, labels=labels, quantity="membrane")
     if found is None and (golden.steps_used != result.steps_used).any():
@@ -172,16 +174,15 @@ def _float(
     with output.progress("float") as progress:
         result = run_reference(network, x, record=bool(options.record), progress=progress)
     values = {"engine": "float", "samples": len(x), "steps": x.shape[1]}
-    last = qnet.layers[-1].name
     if qnet.stop is not None:
         output.say("float runs all steps: the early stop is the integers'")
-    _finish(qnet, result.spikes[last], dict(result.mem or {}), y, {}, values, options, output)
+    _finish(qnet, result.spikes, dict(result.mem or {}), y, {}, values, options, output)
     return 0
 
 
 def _finish(
     qnet: QNetwork,
-    spikes: np.ndarray,
+    spikes: dict[str, np.ndarray],
     mem: dict[str, np.ndarray],
     y: np.ndarray | None,
     arrays: dict[str, Any],
@@ -190,19 +191,21 @@ def _finish(
     output: Output,
     used: np.ndarray | None = None,
 ) -> None:
-    """Accuracy, the file and the JSON: the same for every engine."""
-    last = qnet.layers[-1]
+    """Accuracy, of the first output, the file and the JSON: the same for every engine."""
+    first = qnet.output_layers[0]
     if y is not None:
-        answers = predicted_class(spikes, None if last.neuron.spiking else mem[last.name], used)
+        membranes = None if first.neuron.spiking else mem[first.name]
+        answers = predicted_class(spikes[first.name], membranes, used)
         values["accuracy"] = float((answers == y).mean())
         output.say(f"accuracy {values['accuracy']:.2%} of {len(y)} samples")
-    if last.neuron.spiking:
-        values["output_spikes"] = float(spikes.sum() / len(spikes))
+    spiking = [q.name for q in qnet.output_layers if q.neuron.spiking]
+    if spiking:
+        values["output_spikes"] = (
+            sum(float(spikes[name].sum()) for name in spiking) / values["samples"]
+        )
         output.say(f"{values['output_spikes']:.1f} output spikes a sample")
     if options.out:
-        arrays |= {"spikes": spikes}
-        for name, membranes in mem.items():
-            arrays["mem" if name == last.name else f"mem_{name}"] = membranes
+        arrays |= named_outputs(qnet, spikes, mem)
         save_result(options.out, arrays)
         values["out"] = str(options.out)
         output.say(f"saved {', '.join(sorted(arrays))} in {options.out}")

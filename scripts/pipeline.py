@@ -24,7 +24,7 @@ from spikefab.gen.plan import DEFAULT_RATE, Plan, make_plan
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
-from spikefab.gen.samples import check_labels, load_samples
+from spikefab.gen.samples import InputSamples, check_labels, load_inputs
 from spikefab.gen.storage import Choice
 from spikefab.hdl.params import (
     FRAMED,
@@ -134,7 +134,13 @@ def read_samples(
     `seed`: of `rate`; `threshold`, `off`: of `delta`.
     """
     framed = coding in FRAMED
-    shape = network.input_shape
+    several = len(network.inputs) > 1
+    if several and (coding != "spikes" or graded):
+        raise InputError(
+            f"{'--graded' if graded else f'--input {coding}'}: the network has "
+            f"{len(network.inputs)} inputs, which take plain spikes only so far; leave it out"
+        )
+    shape = (network.n_inputs,) if several else network.input_shape
     if off:
         if not shape or shape[0] % 2:
             raise InputError(
@@ -144,9 +150,13 @@ def read_samples(
         shape = (shape[0] // 2, *shape[1:])
     y = None
     if data is not None:
-        x, y = load_samples(data, shape, input_max, steps, framed=framed)
+        inputs = [
+            InputSamples(name=i.name, shape=i.shape if several else shape, max_events=input_max)
+            for i in network.inputs
+        ]
+        x, y = load_inputs(data, inputs, steps, framed=framed)
         if y is not None:
-            check_labels(y, network.chain()[-1][1].n, str(data))
+            check_labels(y, network.size(network.outputs[0].source), str(data))
         if coding == "spikes" and not graded and x.max() > MAX_INPUT:
             raise InputError(
                 f"{data}: x holds {int(x.max())} events for one input in one step; a design takes "
@@ -210,13 +220,28 @@ def prepare(network: Network, options: QuantiseOptions, calibration: Samples) ->
     activity = None
     if calibration.given:
         activity = record_activity(network, calibration.counts, CALIBRATION_SAMPLES)
-    largest = calibration.input_max if calibration.given else 1
-    if calibration.input.coding in ("spikes", "static"):
-        # Any value of the width may come.
-        largest = max(largest, options.input_max, calibration.input.max_value)
+    largest = _input_max(network, options, calibration)
     options = replace(options, input_max=largest, input=calibration.input)
     qnet, report = quantise_with_report(network, options, activity)
     return Prepared(network=network, qnet=qnet, report=report)
+
+
+def _input_max(
+    network: Network, options: QuantiseOptions, calibration: Samples
+) -> int | dict[str, int]:
+    """Most that an input may receive in a step; of several input nodes, each one's own."""
+    if len(network.inputs) == 1:
+        largest = calibration.input_max if calibration.given else 1
+        if calibration.input.coding in ("spikes", "static"):
+            # Any value of the width may come.
+            largest = max(largest, options.max_of(), calibration.input.max_value)
+        return largest
+    ends = np.cumsum([i.n for i in network.inputs])[:-1]
+    parts = np.split(calibration.counts, ends, axis=2)
+    return {
+        i.name: max(options.max_of(i.name), int(x.max()) if calibration.given else 1)
+        for i, x in zip(network.inputs, parts, strict=True)
+    }
 
 
 def shell_resources(target: Target, core: CoreParams | None = None) -> Resources:

@@ -7,7 +7,7 @@ with the hardware and no arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -46,7 +46,7 @@ class GoldenResult:
 
 def run_golden(
     qnet: QNetwork,
-    x: np.ndarray,
+    x: np.ndarray | Mapping[str, np.ndarray],
     *,
     record: Collection[str] = (),
     encoded: bool = False,
@@ -56,13 +56,13 @@ def run_golden(
     """Runs samples through the integer network.
 
     `x`: integers (samples, steps, *input_shape), events an input a step, 0 to `input_max`; where
-    the input is framed, values (samples, *input_shape). `encoded`: `x` went through
-    `sim.encode.encode` already. `record`: populations whose membranes to keep. `full`: what an
-    early stop cuts off stays: every row is as without it, and `steps_used` says where it ends.
-    `progress(done, total)` is called a chunk. Raises `InputError` for samples that the network
-    does not take.
+    the input is framed, values (samples, *input_shape); of several inputs an array by name, or all
+    side by side (samples, steps, inputs). `encoded`: `x` went through `sim.encode.encode` already.
+    `record`: populations whose membranes to keep. `full`: what an early stop cuts off stays: every
+    row is as without it, and `steps_used` says where it ends. `progress(done, total)` is called a
+    chunk. Raises `InputError` for samples that the network does not take.
     """
-    if encoded:
+    if encoded and isinstance(x, np.ndarray):
         x = check_counts(x, x.shape[2:], qnet.input_max, qnet.steps)
     else:
         x = encode(qnet.input, check_samples(qnet, x))

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.samples import check_counts, check_labels, load_samples
+from spikefab.gen.samples import (
+    InputSamples,
+    check_counts,
+    check_labels,
+    load_inputs,
+    load_samples,
+)
 
 
 def save(folder: Path, **arrays: Any) -> Path:
@@ -121,3 +127,50 @@ def test_labels_beyond_the_outputs_are_refused(labels: list[int], wrong: str) ->
         InputError, match=rf"f\.npz: y holds the label {wrong}; the network has 3 out"
     ):
         check_labels(np.array(labels), 3, "f.npz")
+
+
+EARS, EYES = (
+    InputSamples(name="ears", shape=(2, 2), max_events=3),
+    InputSamples(name="eyes", shape=(3,), max_events=1),
+)
+
+
+def two(**changed: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    x = {"x_ears": rng.integers(0, 4, (5, 6, 2, 2)), "x_eyes": rng.integers(0, 2, (5, 6, 3))}
+    return {name: value for name, value in {**x, **changed}.items() if value is not None}
+
+
+def test_several_inputs_become_one_array(tmp_path: Path) -> None:
+    arrays = two(y=np.arange(5))
+    x, y = load_inputs(save(tmp_path, **arrays), [EARS, EYES])
+    assert (x.shape, y is not None) == ((5, 6, 7), True)
+    np.testing.assert_array_equal(x[:, :, :4].reshape(5, 6, 2, 2), arrays["x_ears"])
+    np.testing.assert_array_equal(x[:, :, 4:], arrays["x_eyes"])
+
+
+def test_a_single_input_may_be_named(tmp_path: Path) -> None:
+    got, _ = load_samples(save(tmp_path, x_node=ONE), (4,), 1, name="node")
+    assert got.shape == (2, 3, 4)
+    both, _ = load_samples(save(tmp_path, x_node=ONE, x=ONE + 1), (4,), 1, name="node")
+    assert both.all()
+    with pytest.raises(InputError, match="no array 'x' "):
+        load_samples(save(tmp_path, x_other=ONE), (4,), 1, name="node")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"x_eyes": None}, "no array 'x_eyes' (found ['x_ears']); save it with numpy.savez(file, "
+         "x_ears=events, x_eyes=events, y=labels)"),
+        ({"x_eyes": two()["x_eyes"][:, :4]}, "x_eyes has 5 samples of 4 steps, x_ears has 5 of 6; "
+         "all inputs must have the same"),
+        ({"x_eyes": two()["x_eyes"] * 2}, "x_eyes holds 2 events for one input"),
+        ({"x_ears": two()["x_ears"] + 0.5}, "x_ears has values that are not whole numbers"),
+        ({"x_ears": two()["x_eyes"]}, "x_ears has shape (5, 6, 3); the network takes (samples, "
+         "steps, 2, 2)"),
+    ],
+)  # fmt: skip
+def test_what_several_inputs_refuse(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        load_inputs(save(tmp_path, **two(**changed)), [EARS, EYES])

@@ -258,7 +258,7 @@ def change_network(design: Path, change: Callable[[dict[str, np.ndarray]], None]
 
 def test_a_wrong_weight_in_the_network_is_named(spikefab: Any, device: Path, data: Path) -> None:
     def change(values: dict[str, np.ndarray]) -> None:
-        values["weights_1"][2] = -values["weights_1"][2]
+        values["weights_1_0"][2] = -values["weights_1_0"][2]
 
     change_network(device, change)
     ran = spikefab("simulate", device, "--data", data, "--engine", "rtl")
@@ -317,13 +317,15 @@ def test_a_good_graph(spikefab: Any, tmp_path: Path) -> None:
         (lambda f: graph(f, fc=nir.Linear(np.ones((3, 5)))), "node 'fc'"),
         (lambda f: graph(f, lif=lif(2)), "node 'lif'"),
         (lambda f: graph(f, lif=nir.CubaLIF(*[np.ones(3)] * 6)), "node 'lif'"),
-        (lambda f: graph(f, (("lif", "fc2"), ("fc2", "lif")), fc2=nir.Linear(np.ones((3, 3)))),
-         "is part of a cycle (lif -> fc2 -> lif)"),
+        (lambda f: graph(f, (("lif", "fc2"), ("fc2", "lif2"), ("lif2", "out2")),
+                         lif=nir.LI(*[np.full(3, 1e-3)] * 3), fc2=nir.Linear(np.ones((3, 3))),
+                         lif2=lif(3), out2=nir.Output(np.array([3]))),
+         "node 'lif': has no spikes to send on to 'lif2'"),
         (lambda f: f.mkdir(), "n.nir"),
         (lambda f: None, "does not exist"),
     ],
     ids=["truncated", "png", "empty", "nan weight", "nan threshold", "weight shape", "neuron "
-         "shape", "unsupported", "cycle", "folder", "absent"],
+         "shape", "unsupported", "membrane sent on", "folder", "absent"],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["check", "compile"])
 def test_bad_graphs(
@@ -673,7 +675,7 @@ def test_a_board_that_runs_another_design(
 @pytest.mark.slow
 def test_a_board_that_differs_from_golden(spikefab: Any, board: Path, data: Path) -> None:
     def change(values: dict[str, np.ndarray]) -> None:
-        values["weights_1"][2] = -values["weights_1"][2]
+        values["weights_1_0"][2] = -values["weights_1_0"][2]
 
     change_network(board, change)
     ran = spikefab("run", board, "--data", data, "--port", "virtual", "--json")

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run's results under the names that a file of results has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spikefab.gen.qnetwork import QNetwork
+
+__all__ = ["by_population", "named_outputs"]
+
+
+def by_population(qnet: QNetwork, joined: np.ndarray) -> dict[str, np.ndarray]:
+    """What the output stream carried (samples, steps, outputs of all nodes) by population."""
+    ends = np.cumsum([layer.neuron.n for layer in qnet.output_layers])[:-1]
+    parts = np.split(joined, ends, axis=2)
+    return {layer.name: part for layer, part in zip(qnet.output_layers, parts, strict=True)}
+
+
+def named_outputs(
+    qnet: QNetwork, spikes: Mapping[str, np.ndarray], mem: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """`spikes` and `mem` of the output node, or `spikes_<node>` and `mem_<node>` of several; other
+    membranes under `mem_<population>`. Arguments are by population."""
+    several = len(qnet.outputs) > 1
+    ends = {out.source: f"_{out.name}" if several else "" for out in qnet.outputs}
+    named = {f"spikes{end}": spikes[source] for source, end in ends.items()}
+    return named | {f"mem{ends.get(name, f'_{name}')}": kept for name, kept in mem.items()}
