@@ -9,13 +9,14 @@ from math import ceil, log2
 
 import numpy as np
 
-from spikefab.gen.bounds import membrane_bound, signed_width
+from spikefab.gen.bounds import current_bound, membrane_bound, signed_width
+from spikefab.gen.drive import Drive
 from spikefab.gen.errors import InputError
 from spikefab.gen.grid import Grid
 from spikefab.gen.leak import LeakRatio
 from spikefab.gen.network import Population
 from spikefab.gen.options import MAX_FRACTION_BITS, QuantiseOptions
-from spikefab.hdl.params import MAX_MEMBRANE_WIDTH, NeuronParams
+from spikefab.hdl.params import MAX_MEMBRANE_WIDTH, CurrentParams, NeuronParams
 
 __all__ = ["FittedNeuron", "MembraneFit"]
 
@@ -41,20 +42,23 @@ class FittedNeuron:
 class MembraneFit:
     """Finds the integers of one population whose weights are on `grid`.
 
-    `bias`: float (n,), all that is added in a step. `note` takes what the user should know.
+    `leak`, `current_leak`: of the membrane and of the synaptic current, where there is one. `note`
+    takes what the user should know.
     """
 
     def __init__(
         self,
         population: Population,
-        bias: np.ndarray,
+        drive: Drive,
         leak: LeakRatio,
+        current_leak: LeakRatio | None,
         grid: Grid,
         options: QuantiseOptions,
         note: Callable[[str], None],
     ):
         self.name, self.n, self.neuron = population.name, population.n, population.neuron
-        self.bias, self.leak, self.grid, self.options = bias, leak, grid, options
+        self.drive, self.leak, self.current_leak = drive, leak, current_leak
+        self.grid, self.options = grid, options
         self.note = note
         d = self.neuron.dialect
         # Then a threshold's value matters only to the next whole LSB.
@@ -73,7 +77,10 @@ class MembraneFit:
             coarsest = min(best, max(0, ceil(log2(FINE / self._reach()))))
         bounded = False
         for f in range(best, coarsest - 1, -1):
-            neuron = self._neuron(f)
+            found = self._with_current(self._neuron(f), acc, steps)
+            if found is None:
+                continue  # Fewer fraction bits make the current narrower.
+            neuron, held = found
             bound = membrane_bound(neuron, acc, steps)
             if bound is None:
                 if steps is None:
@@ -90,26 +97,49 @@ class MembraneFit:
                 if f < best:
                     self.note(f"{f} fraction bits instead of {best}, to fit {limit} bits")
                 neuron = replace(neuron, membrane_width=bound.width)
-                return FittedNeuron(neuron, bound.layer, bound.steps is not None)
+                return FittedNeuron(neuron, bound.layer, held or bound.steps is not None)
         if bounded:
             why = "its bound needs more bits"
         elif steps is None:
             why = "it has no finite bound without a number of steps a sample (steps)"
         else:
             why = f"it has no finite bound in {steps} steps"
-        return FittedNeuron(self._clamped(acc, best, why), None, False)
+        neuron, held = self._clamped(acc, best, steps, why)
+        return FittedNeuron(neuron, None, held)
 
-    def _clamped(self, acc: tuple[np.ndarray, np.ndarray], best: int, why: str) -> NeuronParams:
-        """A membrane that saturates at the width asked for, or at a default one."""
+    def _with_current(
+        self, neuron: NeuronParams, acc: tuple[np.ndarray, np.ndarray], steps: int | None
+    ) -> tuple[NeuronParams, bool] | None:
+        """`neuron` with a current as wide as its bound, and whether that holds for `steps` alone;
+        None where the bound needs more than a current can have."""
+        if neuron.current is None:
+            return neuron, False
+        bound = current_bound(neuron, acc, steps)
+        if bound is None:
+            return None
+        current = replace(neuron.current, width=bound.width)
+        return replace(neuron, current=current), bound.steps is not None
+
+    def _clamped(
+        self, acc: tuple[np.ndarray, np.ndarray], best: int, steps: int | None, why: str
+    ) -> tuple[NeuronParams, bool]:
+        """A membrane that saturates at the width asked for, or at a default one, and whether its
+        current's bound holds for `steps` alone."""
         o = self.options
         coarsest = best if o.fraction_bits is not None else 0
+        need = None
         for f in range(best, coarsest - 1, -1):
-            neuron = self._neuron(f)
+            found = self._with_current(self._neuron(f), acc, steps)
+            if found is None:
+                continue
+            neuron, held = found
             constants = [0, *neuron.v_init, *neuron.v_reset, *(neuron.v_min or ())]
             largest = max(neuron.threshold) if neuron.spiking else 1
             need = signed_width(min(constants), max(*constants, largest + (neuron.compare == "gt")))
             # Room for what a step can add: without it the clamp would act all the time.
             step = max(-int(acc[0].min()), int(acc[1].max()), 1) << f
+            if neuron.current is not None:
+                step = max(step, 1 << neuron.current.width)
             room = max(4 * step, 16 * largest) if neuron.spiking else 256 * step
             wanted = max(need, signed_width(-room, room))
             if o.membrane_bits is None:
@@ -121,6 +151,12 @@ class MembraneFit:
             if comfortable:
                 break
         else:
+            if need is None:
+                raise InputError(
+                    f"node {self.name!r}: its synaptic current has no bound of at most "
+                    f"{MAX_MEMBRANE_WIDTH} bits; give the steps of a sample (--steps), or use "
+                    "fewer weight bits"
+                )
             raise InputError(
                 f"node {self.name!r}: thresholds and constants need {need} membrane "
                 f"bits at {coarsest} fraction bits, and {width} are allowed; use "
@@ -129,9 +165,12 @@ class MembraneFit:
         self.note(f"the membrane is clamped to {width} bits: {why}")
         neuron = replace(neuron, membrane_width=width, saturate=True)
         if neuron.count_width > 1:
-            most = (1 << (width - 1)) + (acc[1] << neuron.fraction_bits) + max(0, *neuron.bias, 0)
+            most = (1 << (width - 1)) + (acc[1] << neuron.fraction_bits)
+            most = most + max(0, *neuron.bias) + max(0, *neuron.bias_late)
+            if neuron.current is not None:
+                most = most + (1 << neuron.current.width) + max(0, *neuron.current.bias)
             neuron = replace(neuron, count_width=self._count_width(neuron, most))
-        return neuron
+        return neuron, held
 
     def _count_width(self, neuron: NeuronParams, u_hi: np.ndarray) -> int:
         threshold = np.array(neuron.threshold, dtype=np.int64)
@@ -154,7 +193,7 @@ class MembraneFit:
         """Enough for constants to be exact where that is cheap, else for errors to stay small."""
         reach = self._reach()
         exact = self._exact_fraction_bits()
-        decay = self.leak.value
+        decay = np.concatenate([leak.value for leak in (self.leak, self.current_leak) if leak])
         still = bool(((decay == 1) | (decay == 0)).all())
         if still:
             # Nothing is ever rounded once the constants are whole numbers.
@@ -172,7 +211,9 @@ class MembraneFit:
 
     def _exact_fraction_bits(self) -> int | None:
         """Fewest fraction bits at which every constant is a whole number of LSBs."""
-        values = [self.bias, self.neuron.v_init]
+        values = [self.drive.bias, self.drive.late, self.neuron.v_init]
+        if self.drive.current_bias is not None:
+            values.append(self.drive.current_bias)
         if self.neuron.spiking and not self.only_compared:
             values.append(self.neuron.threshold)
         if self.neuron.dialect.reset == "value":
@@ -196,7 +237,8 @@ class MembraneFit:
 
         for what, values in (
             ("threshold", source.threshold),
-            ("bias", self.bias),
+            ("bias", self.drive.bias),
+            ("recurrent bias", self.drive.late),
             ("initial membrane", source.v_init),
             ("reset membrane", source.v_reset),
         ):
@@ -206,10 +248,21 @@ class MembraneFit:
                     f"more than {MAX_MEMBRANE_WIDTH} bits of its LSB, {lsb.min():.3g}; use fewer "
                     "fraction bits or larger weights"
                 )
-        bias, v_init = whole(self.bias), whole(source.v_init)
+        bias, v_init = whole(self.drive.bias), whole(source.v_init)
         rounding = self.options.leak_rounding or (
             "toward-zero" if d.decay == "round12" else "nearest"
         )
+        current = None
+        if self.current_leak is not None and self.drive.current_bias is not None:
+            assert d.synapse_order != "norse"  # no node's own: see `Dialect.for_node`
+            current = CurrentParams(
+                order=d.synapse_order,
+                width=MAX_MEMBRANE_WIDTH,
+                leak_num=_shared(self.current_leak.num),
+                leak_shift=self.current_leak.shift,
+                leak_rounding=rounding,
+                bias=whole(self.drive.current_bias),
+            )
         v_min = None if source.v_min is None else whole(source.v_min)
         common = NeuronParams(
             n=self.n,
@@ -221,12 +274,16 @@ class MembraneFit:
             leak_shift=self.leak.shift,
             leak_rounding=rounding,
             bias=bias,
+            bias_late=whole(self.drive.late),
+            current=current,
             v_init=v_init,
             v_min=v_min,
         )
         if not source.spiking:
             return common
         v_reset = whole(source.v_reset) if d.reset == "value" else (0,)
+        # A subtraction after the leak loses no input, wherever it stands.
+        same_late = d.reset == "subtract" and d.node_reset_time == "next-discard"
         return replace(
             common,
             spiking=True,
@@ -234,7 +291,7 @@ class MembraneFit:
             v_reset=v_reset,
             compare=d.compare,
             reset="zero" if d.reset == "value" and v_reset == (0,) else d.reset,
-            reset_time=d.node_reset_time,
+            reset_time="next-after-leak" if same_late else d.node_reset_time,
             reset_correction=d.reset_correction,
             output_lag=d.output_lag,
             count_width=8 if d.multi_spike else 1,

@@ -10,7 +10,6 @@ import numpy as np
 
 from spikefab.gen.bounds import accumulator_range
 from spikefab.gen.drive import Drive
-from spikefab.gen.errors import InputError
 from spikefab.gen.grid import Grid, find_grid, fit_binary, fit_grid, fit_ternary
 from spikefab.gen.leak import leak_ratio
 from spikefab.gen.membrane import FittedNeuron, MembraneFit
@@ -49,6 +48,10 @@ class LayerJob:
         self.width = 2 if bits == "ternary" else int(bits)
         self.notes: list[str] = []
         self.leak = leak_ratio(self.neuron.decay, options.leak_tolerance)
+        current = self.neuron.current
+        self.current_leak = (
+            None if current is None else leak_ratio(current.decay, options.leak_tolerance)
+        )
         self.grid = self._grid(_recorded(drive, activity))
         self._own_notes = len(self.notes)
 
@@ -61,13 +64,14 @@ class LayerJob:
             least, largest = accumulator_range(self.grid.weights[:, part], most[source.name])
             low, high = low + least, high + largest
         self.acc = low, high
-        if self.drive.current_bias is not None or self.drive.late.any():
-            raise InputError(
-                f"node {self.name!r}: a synaptic current, or a recurrent bias that is absent in a "
-                "sample's first step, cannot be mapped so far"
-            )
         self.membrane = MembraneFit(
-            self.population, self.drive.bias, self.leak, self.grid, self.options, self._note
+            self.population,
+            self.drive,
+            self.leak,
+            self.current_leak,
+            self.grid,
+            self.options,
+            self._note,
         )
         fitted = self.membrane.fit(self.acc, self.steps)
         if self.early:
