@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.network import Current, Network, Population, Projection
+from spikefab.gen.network import Current, Population, Projection
 
-__all__ = ["Drive", "Source", "drive_of", "early_sources"]
+__all__ = ["Drive", "Source", "drive_of"]
 
 NEAR = 1e-6
 """A gain this close to 1 is 1: float32 noise."""
@@ -51,21 +51,6 @@ class Drive:
         return [slice(a, b) for a, b in pairwise(ends)]
 
 
-def early_sources(network: Network) -> frozenset[str]:
-    """Populations whose output lags a step and that are fed back.
-
-    Such a feedback carries in step t what the membranes after step t - 1 made them put out: not
-    the lagging output of step t - 1, but the one of step t. On integers they put out each step's
-    own spikes, and all that takes them takes them a step later, which is the same.
-    """
-    fed_back = {projection.source for projection in network.projections if projection.recurrent}
-    return frozenset(
-        p.name
-        for p in network.populations
-        if p.name in fed_back and p.neuron.spiking and p.neuron.dialect.output_lag
-    )
-
-
 def drive_of(
     population: Population,
     projections: Sequence[Projection],
@@ -74,7 +59,7 @@ def drive_of(
 ) -> Drive:
     """The projections into a population as one.
 
-    `order`: names of inputs and populations, sources first. `early`: as `early_sources`. Raises
+    `order`: names of inputs and populations, sources first. `early`: as `Network.early`. Raises
     `InputError` where a projection is no matrix, naming it.
     """
     neuron = population.neuron

@@ -232,6 +232,21 @@ class Network:
         sources: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
         return next(s.n for s in sources if s.name == name)
 
+    @cached_property
+    def early(self) -> frozenset[str]:
+        """Populations whose output lags a step, and that are fed back.
+
+        Such a feedback carries in step t what the membranes after step t - 1 made them put out: not
+        the lagging output of step t - 1, but the one of step t. In integers they put out each
+        step's own spikes, and all that takes them takes them a step later, which is the same.
+        """
+        fed_back = {projection.source for projection in self.projections if projection.recurrent}
+        return frozenset(
+            p.name
+            for p in self.populations
+            if p.name in fed_back and p.neuron.spiking and p.neuron.dialect.output_lag
+        )
+
     def layers(self) -> list[tuple[Population, tuple[Projection, ...]]]:
         """Populations with the projections into them, sources first; recurrent edges don't count.
 

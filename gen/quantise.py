@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikefab.gen.drive import drive_of, early_sources
+from spikefab.gen.drive import drive_of
 from spikefab.gen.network import Network
 from spikefab.gen.options import QuantiseOptions, WeightBits, parse_weight_bits
 from spikefab.gen.qnetwork import QInput, QNetwork, QOutput
@@ -64,16 +64,15 @@ def quantise_with_report(
         for i in network.inputs
     )
     order = [*(i.name for i in inputs), *(population.name for population, _ in live)]
-    early = early_sources(network)
     jobs = [
         LayerJob(
             population,
-            drive_of(population, projections, order, early),
+            drive_of(population, projections, order, network.early),
             b,
             options,
             steps,
             activity,
-            early=population.name in early,
+            early=population.name in network.early,
         )
         for (population, projections), b in zip(live, bits, strict=True)
     ]

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from spikefab.gen.drive import early_sources
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Network, Population, Projection
 from spikefab.gen.options import QuantiseOptions
@@ -63,7 +62,7 @@ def check_network(
             f"--input {options.input.coding}: only a chain of layers can have it so far, this "
             "network branches or is fed back; use --input spikes"
         )
-    early, fed = early_sources(network), _fed(layers)
+    early, fed = network.early, _fed(layers)
     shown = {output.source for output in network.outputs}
     for population, projections in layers:
         problems += _neuron(population, fed.get(population.name))

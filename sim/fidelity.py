@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Network
-from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
+from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput
 from spikefab.gen.samples import check_samples
 from spikefab.sim.encode import encode
 from spikefab.sim.golden import GoldenResult, run_golden
@@ -37,6 +37,10 @@ class Difference:
     """Largest membrane difference, in the float network's units."""
     membrane_at: tuple[int, int, int] | None
     """(sample, step, neuron) of the largest; None where all membranes are equal."""
+    spikes_by_step: tuple[int, ...]
+    """Outputs (sample, neuron) of each step whose spike counts differ."""
+    membrane_by_step: tuple[float, ...]
+    """Largest membrane difference of each step."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,8 @@ def compare_to_reference(
     chunk = max(1, chunk_bytes // a_sample)
     tallies = {layer.name: (_Tally(layer), _Tally(layer)) for layer in qnet.layers}
     totals = {layer.name: [0, 0] for layer in qnet.layers}
-    last = qnet.layers[-1]
+    first = qnet.output_layers[0]
+    early = network.early
     classes: list[tuple[np.ndarray, np.ndarray]] = []
     for start in range(0, n_samples, chunk):
         part = x[start : start + chunk]
@@ -156,24 +161,25 @@ def compare_to_reference(
             qnet, part, encoded=True, full=True, record=[layer.name for layer in qnet.layers]
         )
         assert reference.mem is not None
-        source = part.reshape(*part.shape[:2], -1)
+        for name in early & set(golden.spikes):
+            golden.spikes[name] = _later(golden.spikes[name])
+        flat = part.reshape(*part.shape[:2], -1)
+        sources = {i: flat[:, :, at] for i, at in qnet.input_ranges.items()} | reference.spikes
         for layer in qnet.layers:
             name = layer.name
             tallies[name][0].add(start, reference, golden)
             if local:
-                tallies[name][1].add(start, reference, _alone(qnet, layer, source))
-            source = reference.spikes[name]
+                alone = _alone(qnet, layer, sources, early)
+                if name in early:
+                    alone.spikes[name] = _later(alone.spikes[name])
+                tallies[name][1].add(start, reference, alone)
             totals[name][0] += int(reference.spikes[name].sum(dtype=np.int64))
             totals[name][1] += int(golden.spikes[name].sum(dtype=np.int64))
-        spiking = last.neuron.spiking
+        spiking, name = first.neuron.spiking, first.name
         classes.append(
             (
-                predicted_class(
-                    reference.spikes[last.name], None if spiking else reference.mem[last.name]
-                ),
-                predicted_class(
-                    golden.spikes[last.name], None if spiking else golden.mem[last.name]
-                ),
+                predicted_class(reference.spikes[name], None if spiking else reference.mem[name]),
+                predicted_class(golden.spikes[name], None if spiking else golden.mem[name]),
             )
         )
         if progress is not None:
@@ -200,18 +206,36 @@ def compare_to_reference(
     )
 
 
-def _alone(qnet: QNetwork, layer: QLayer, source: np.ndarray) -> GoldenResult:
-    """`layer` driven by given spike counts (samples, steps, n_in)."""
-    most = max(1, int(source.max(initial=0)))
+def _later(spikes: np.ndarray) -> np.ndarray:
+    """Spikes (samples, steps, n) a step later; none in the first."""
+    return np.concatenate([np.zeros_like(spikes[:, :1]), spikes[:, :-1]], axis=1)
+
+
+def _alone(
+    qnet: QNetwork, layer: QLayer, sources: Mapping[str, np.ndarray], early: Collection[str]
+) -> GoldenResult:
+    """`layer` driven by given spike counts (samples, steps, n) of its sources.
+
+    Those of `early` already are a step later than what the integers put out.
+    """
+    inputs, edges, given = [], [], []
+    for k, edge in enumerate(layer.edges):
+        counts = sources[edge.source]
+        if edge.recurrent and edge.source not in early:
+            counts = _later(counts)
+        most = max(1, int(counts.max(initial=0)))
+        inputs.append(QInput(name=f"from {k}", shape=(edge.n_source,), max_events=most))
+        edges.append(replace(edge, source=f"from {k}", recurrent=False))
+        given.append(counts)
     alone = replace(
         qnet,
-        inputs=(QInput(name="alone", shape=(layer.synapse.n_in,)),),
-        layers=(replace(layer, edges=(dense_edge("alone", layer.weights),)),),
+        inputs=tuple(inputs),
+        layers=(replace(layer, edges=tuple(edges)),),
         outputs=(QOutput(name="out", source=layer.name),),
-        input_max=most,
+        input_max=max(i.max_events or 1 for i in inputs),
         stop=None,
     )
-    return run_golden(alone, source, encoded=True, record=[layer.name])
+    return run_golden(alone, np.concatenate(given, axis=2), encoded=True, record=[layer.name])
 
 
 class _Tally:
@@ -224,6 +248,8 @@ class _Tally:
         self.first: tuple[int, int, int] | None = None
         self.membrane = 0.0
         self.at: tuple[int, int, int] | None = None
+        self.spikes_by_step: np.ndarray | int = 0
+        self.membrane_by_step: np.ndarray | float = 0.0
 
     def add(self, start: int, reference: ReferenceResult, golden: GoldenResult) -> None:
         differ = reference.spikes[self.name] != golden.spikes[self.name]
@@ -232,8 +258,10 @@ class _Tally:
         if count and self.first is None:
             self.first = _position(int(differ.argmax()), differ.shape, start)
         self.spikes += count
+        self.spikes_by_step = self.spikes_by_step + differ.sum(axis=(0, 2))
         assert reference.mem is not None
         off = np.abs(golden.mem[self.name] * self.lsb - reference.mem[self.name])
+        self.membrane_by_step = np.maximum(self.membrane_by_step, off.max(axis=(0, 2)))
         worst = int(off.argmax())
         if off.flat[worst] > self.membrane:
             self.membrane = float(off.flat[worst])
@@ -246,6 +274,8 @@ class _Tally:
             first_spike=self.first,
             membrane=self.membrane,
             membrane_at=self.at,
+            spikes_by_step=tuple(int(n) for n in np.atleast_1d(self.spikes_by_step)),
+            membrane_by_step=tuple(float(off) for off in np.atleast_1d(self.membrane_by_step)),
         )
 
 
