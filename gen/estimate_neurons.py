@@ -6,8 +6,8 @@ from __future__ import annotations
 from functools import partial
 
 from spikefab.gen.cells import Resources, adder, bits_for, compare, logic, memory, rom
-from spikefab.hdl.lane import update_width
-from spikefab.hdl.params import LayerParams
+from spikefab.hdl.lane import sum_width, update_width
+from spikefab.hdl.params import CurrentParams, LayerParams, NeuronParams
 from spikefab.hdl.shiftadd import signed_digits, trailing_zeros
 from spikefab.hdl.store import RotatingStore
 from spikefab.hdl.timing import NeuronTiming
@@ -38,6 +38,10 @@ def estimate_neurons(layer: LayerParams, family: str) -> Resources:
         found += estimate_store(n * p.membrane_width, layer.rows, layer, family, uniform=uniform)
         if not RotatingStore.is_ring(layer.rows, layer.family):
             found += logic(family, n * p.membrane_width)
+    if p.current is not None:
+        found += estimate_store(n * p.current.width, layer.rows, layer, family)
+        if not RotatingStore.is_ring(layer.rows, layer.family):
+            found += logic(family, n * p.current.width)
     if timing.remembers:
         found += estimate_store(n, layer.rows, layer, family) + logic(family, n)
     found += _constants(layer, timing, family)
@@ -50,8 +54,13 @@ def _constants(layer: LayerParams, timing: NeuronTiming, family: str) -> Resourc
     p, found = layer.neuron, Resources()
     if layer.rows == 1:
         return found
-    for field in ("leak_num", "threshold", "bias", "v_init", "v_reset", "v_min"):
-        values = getattr(p, field)
+    fields = [
+        (field, getattr(p, field))
+        for field in ("leak_num", "threshold", "bias", "bias_late", "v_init", "v_reset", "v_min")
+    ]
+    if p.current is not None:
+        fields += [("current", p.current.leak_num), ("current", p.current.bias)]
+    for field, values in fields:
         if values is None or len(set(values)) == 1:
             continue
         width = max(max(v.bit_length(), (~v).bit_length()) for v in values) + 1
@@ -79,18 +88,19 @@ def _datapath(layer: LayerParams, timing: NeuronTiming, family: str) -> Resource
         """Tables that subtract the threshold, or nothing."""
         return adder(width, family) + (top if many else 0)
 
-    if not any(p.leak_num):
+    if not any(p.leak_num) and p.current is None:
         # Nothing is left of the membrane: the sum and the bias are compared, and that is all.
         return cells(reach(acc + p.fraction_bits), 2 * acc + p.count_width)
     found = cells(0, (v + acc) * timing.fetch)
-    # The input current: its lowest bits are 0.
+    # The step's input: its lowest bits are 0.
     zeros, current = p.fraction_bits, acc
-    if any(p.bias):
-        zeros = min(trailing_zeros(b, zeros) for b in p.bias)
-        current = (
-            1 - zeros + max(acc + p.fraction_bits, 1 + max(abs(b).bit_length() for b in p.bias))
-        )
-        found += cells(adder(current, family), current, current)
+    given = p.bias if p.current is None else p.current.bias
+    if any(given) or any(p.bias_late):
+        zeros = min(trailing_zeros(b, zeros) for b in (*given, *p.bias_late))
+        most = max(abs(b).bit_length() for b in given) + any(p.bias_late)
+        most = max(most, *(1 + abs(b).bit_length() for b in p.bias_late))
+        current = 1 - zeros + max(acc + p.fraction_bits, 1 + most)
+        found += cells(adder(current, family), current + any(p.bias_late), current)
     else:
         found += cells(0, current)
     # A reset of the step before.
@@ -101,10 +111,15 @@ def _datapath(layer: LayerParams, timing: NeuronTiming, family: str) -> Resource
     if timing.early_subtract:
         found += cells(less(v + 1), v + 1 + acc, v + 1)
         found += cells(0 if timing.remembers else v, 0 if timing.remembers else v)
-    found += _leak(layer, family)
-    if timing.late and p.reset_time != "same":
+    found += _leak(layer, p, v, family)
+    if p.current is not None:
+        zeros = 0
+        found += _current(layer, timing, current, family)
+    if timing.late and p.reset_time == "next-discard":
+        found += cells(0 if p.reset == "zero" else u // 2, timing.update - timing.fetch - 2)
+    elif timing.late and p.reset_time != "same":
         found += cells(0, timing.product - timing.fetch - 1)
-        if timing.late_subtract:
+        if timing.late_subtract and p.current is None:
             zeros = min(trailing_zeros(t, zeros) for t in p.threshold)
             current = max(acc + p.fraction_bits, top) + 1 - zeros
             found += cells(less(current), v + current, current)
@@ -146,10 +161,26 @@ def _datapath(layer: LayerParams, timing: NeuronTiming, family: str) -> Resource
     return found
 
 
-def _leak(layer: LayerParams, family: str) -> Resources:
-    """`hdl.shiftadd.leak` and the register behind it."""
-    p = layer.neuron
-    v, shift = p.membrane_width, p.leak_shift
+def _current(layer: LayerParams, timing: NeuronTiming, taken: int, family: str) -> Resources:
+    """What a synaptic current adds to a datapath, whose input has `taken` bits."""
+    p, c = layer.neuron, layer.neuron.current
+    assert c is not None
+    cells = partial(logic, family)
+    v, w, total = p.membrane_width, c.width, sum_width(layer)
+    found = cells(0, w * (timing.fetch + timing.early_subtract))
+    # Its leak, and its sum with the input; in an order that adds first it is kept a stage longer.
+    found += _leak(layer, c, w if c.order == "decay-add-use" else total, family)
+    found += cells(0, 0 if c.order == "decay-add-use" else w)
+    found += cells(adder(max(taken, total - p.fraction_bits), family), total, total)
+    # The membrane's part waits for it.
+    biased = any(p.bias) or timing.late_subtract
+    found += cells(adder(v + 1, family) if biased else 0, v + biased, v if biased else 0)
+    return found + cells(0, (v + biased) * (timing.current_used - timing.product - 1))
+
+
+def _leak(layer: LayerParams, p: NeuronParams | CurrentParams, v: int, family: str) -> Resources:
+    """`hdl.shiftadd.leak` of `v` bits and the register behind it."""
+    shift = p.leak_shift
     cells = partial(logic, family)
     if len(set(p.leak_num)) > 1 and layer.rows > 1:
         width = max(p.leak_num).bit_length() + 1

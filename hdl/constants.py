@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -19,6 +20,7 @@ class PassControl:
 
     def __init__(self, m: Module, valid: Value, end: Value, last: Value):
         self.m = m
+        self.firsts: dict[int, Signal] = {}
         self.bits = [Signal(3, name="control0")]
         m.d.comb += self.bits[0].eq(Cat(valid, end & valid, last & valid))
 
@@ -34,6 +36,14 @@ class PassControl:
 
     def end(self, stage: int) -> Value:
         return self.at(stage)[1]
+
+    def first(self, stage: int) -> Signal:
+        """The pass is a sample's first: the first of all, or the one after a sample's last."""
+        if stage not in self.firsts:
+            self.firsts[stage] = first = Signal(init=1, name=f"first{stage}")
+            with self.m.If(self.end(stage)):
+                self.m.d.sync += first.eq(self.last(stage))
+        return self.firsts[stage]
 
     def last(self, stage: int) -> Value:
         return self.at(stage)[2]
@@ -51,28 +61,35 @@ class GroupConstants:
     def values(self, field: str) -> list[list[int]]:
         """values[group][lane], padding 0."""
         p = self.params
-        if field == "leaked_reset":
-            n = p.neuron
-            resets = n.v_reset * (n.n if len(n.v_reset) == 1 else 1)
-            nums = n.leak_num * (n.n if len(n.leak_num) == 1 else 1)
-            flat = tuple(leak_of(v, k, n) for v, k in zip(resets, nums, strict=True))
-        elif field == "v_init_above":
-            n = p.neuron
-            size = max(len(n.v_init), len(n.threshold))
-            pairs = zip(
-                n.v_init * (size // len(n.v_init)),
-                n.threshold * (size // len(n.threshold)),
-                strict=True,
-            )
-            flat = tuple(int(v > th if n.compare == "gt" else v >= th) for v, th in pairs)
-            if size == 1:
-                return [list(flat) * p.lanes] * p.groups
-        else:
-            flat = getattr(p.neuron, field)
-            if len(flat) == 1:
-                return [list(flat) * p.lanes] * p.groups
+        flat = self.derived(field)
+        if len(flat) == 1:
+            return [list(flat) * p.lanes] * p.groups
         padded = list(flat) + [flat[-1]] * (p.lanes * p.groups - len(flat))
         return [padded[g * p.lanes : (g + 1) * p.lanes] for g in range(p.groups)]
+
+    def derived(self, field: str) -> tuple[int, ...]:
+        """One value, or one a neuron: of a field of the population or of its current, or made of
+        several."""
+        n = self.params.neuron
+        if field == "leaked_reset":
+            pairs = _pairs(n.v_reset, n.leak_num, n.n)
+            return tuple(leak_of(v, k, n) for v, k in pairs)
+        if field == "v_init_above":
+            pairs = _pairs(n.v_init, n.threshold, 1)
+            return tuple(int(v > th if n.compare == "gt" else v >= th) for v, th in pairs)
+        if field == "bias_reset":
+            # With a reset by subtraction.
+            return tuple(b - th for b, th in _pairs(n.bias, n.threshold, 1))
+        if field == "input_bias":
+            return n.bias if n.current is None else n.current.bias
+        if field == "input_bias_late":
+            # In every step but a sample's first.
+            return tuple(a + b for a, b in _pairs(self.derived("input_bias"), n.bias_late, 1))
+        if field == "current_leak_num":
+            assert n.current is not None
+            return n.current.leak_num
+        values: tuple[int, ...] = getattr(n, field)
+        return values
 
     def words(self, field: str, width: int) -> list[int]:
         """One word a group, lane 0 lowest."""
@@ -134,3 +151,9 @@ class GroupConstants:
             m.d.sync += group.eq(following)
             self.next_groups[stage] = following
         return self.next_groups[stage]
+
+
+def _pairs(a: tuple[int, ...], b: tuple[int, ...], least: int) -> Iterator[tuple[int, int]]:
+    """The values that belong together, as many as the longer has, `least` at least."""
+    size = max(len(a), len(b), least)
+    return zip(a * (size // len(a)), b * (size // len(b)), strict=True)

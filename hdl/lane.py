@@ -8,12 +8,12 @@ from typing import cast
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 
 from spikefab.hdl.compare import at_least, outside
-from spikefab.hdl.constants import GroupConstants
+from spikefab.hdl.constants import GroupConstants, PassControl
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.shiftadd import add_above, leak, leak_of, trailing_zeros
 from spikefab.hdl.timing import NeuronTiming
 
-__all__ = ["NeuronLane", "update_width"]
+__all__ = ["NeuronLane", "sum_width", "update_width"]
 
 
 class NeuronLane:
@@ -29,21 +29,29 @@ class NeuronLane:
         params: LayerParams,
         timing: NeuronTiming,
         constants: GroupConstants,
+        control: PassControl,
         lane: int,
     ):
         self.m, self.params, self.timing, self.lane = m, params.neuron, timing, lane
-        self.layer, self.constants = params, constants
+        self.layer, self.constants, self.control = params, constants, control
         self.spiked: Value = Const(0)
         """Whether the neuron spikes in this step, at stage `timing.spike`; once built."""
+        self.current: Value = Const(0)
+        """The synaptic current to store at stage `timing.current_store`; once built."""
 
-    def build(self, head: Value, total: Value, spiked: Value | None) -> tuple[Value, Value]:
+    def build(
+        self, head: Value, total: Value, spiked: Value | None, current: Value | None
+    ) -> tuple[Value, Value]:
         """From the membrane and the input sum, both at stage 0, to (membrane to store at stage
         `timing.store`, output at stage `timing.output`).
 
-        `spiked`: the spike of the step before, at stage 0, where `timing.remembers`."""
+        `spiked`: the spike of the step before, at stage 0, where `timing.remembers`; `current`: the
+        synaptic current at stage 0, where the neuron has one."""
         p, timing = self.params, self.timing
         if timing.fetch:
             head, total = self.register(head, "v"), self.register(total, "a")
+        if current is not None:
+            current = self.delay(current, timing.fetch + timing.early_subtract, "i_early")
         before = None
         if spiked is not None:
             spiked = self.delay(spiked, timing.fetch, "r_early")
@@ -54,7 +62,10 @@ class NeuronLane:
             assert before is not None
             head = self._subtract_early(head, spiked, before)
             total = self.register(total, "a_kept")
-        u = self._integrate(head, total, before)
+        if current is None:
+            u = self._integrate(head, total, before)
+        else:
+            u = self._integrate_current(head, total, before, current)
         if not p.spiking:
             membrane = self._clamp(u, timing.update)
             return membrane, membrane.as_signed()
@@ -79,10 +90,9 @@ class NeuronLane:
         p, timing = self.params, self.timing
         stage = timing.product - 1
         leaked: Value = self.register(leak(v, self.constant("leak_num", stage), p), "leaked")
-        current: Value = total.shift_left(p.fraction_bits) + self.constant("bias", stage)
-        current = self.register(current, "current")
-        zeros = self._zeros("bias", p.fraction_bits)
-        if before is not None and p.reset_time != "same":
+        current = self.register(self._input(total, stage), "current")
+        zeros = self._zeros("input_bias", self._zeros("input_bias_late", p.fraction_bits))
+        if before is not None and p.reset_time in ("next-before-leak", "next-after-leak"):
             stage = timing.product
             before = self.delay(before, stage - (timing.fetch + 1), "r_leak")
             if p.reset == "subtract" and timing.late_subtract:
@@ -91,18 +101,74 @@ class NeuronLane:
                 zeros = self._zeros("threshold", zeros)
                 less = add_above(current, Mux(before, threshold, 0).as_signed(), zeros, -1)
                 current = self.register(less, "current_less")
-            elif p.reset == "zero":
-                leaked = Mux(before, 0, leaked)
-            elif p.reset == "value":
-                early = p.reset_time == "next-before-leak"
-                value = self.constant("leaked_reset" if early else "v_reset", stage)
-                leaked = Mux(before, value, leaked)
-        u = add_above(leaked.as_signed(), current, zeros)
-        return self.register(cut(u, update_width(self.layer, timing)), "u")
+            elif p.reset != "subtract":
+                leaked = Mux(before, self._reset_value(stage), leaked)
+        return self._updated(add_above(leaked.as_signed(), current, zeros), before)
+
+    def _integrate_current(self, v: Value, total: Value, before: Value | None, i: Value) -> Signal:
+        """The same through a synaptic current."""
+        p, timing = self.params, self.timing
+        leaked: Value = self.register(leak(v, self.constant("leak_num", timing.product - 1), p),
+                                      "leaked").as_signed()  # fmt: skip
+        bias = self.constant("bias", timing.product)
+        if before is not None and p.reset_time in ("next-before-leak", "next-after-leak"):
+            late = self.delay(before, timing.product - (timing.fetch + 1), "r_leak")
+            if timing.late_subtract:
+                bias = Mux(late, self.constant("bias_reset", timing.product), bias).as_signed()
+            elif p.reset != "subtract":
+                leaked = Mux(late, self._reset_value(timing.product), leaked).as_signed()
+        # The membrane's part waits for the current's.
+        leaked = self.register(leaked + bias, "leaked_biased")
+        leaked = self.delay(leaked, timing.current_used - timing.product - 1, "leaked_kept")
+        return self._updated(leaked + self._current(total, i), before)
+
+    def _current(self, total: Value, i: Value) -> Value:
+        """The synaptic current that acts on the membrane, at stage `timing.current_used`."""
+        c, product = self.params.current, self.timing.product
+        assert c is not None
+        zeros = self._zeros("input_bias", self._zeros("input_bias_late", self.params.fraction_bits))
+        taken = self.register(self._input(total, product - 1), "input")
+        decays_first = c.order == "decay-add-use"
+        if decays_first:
+            i = leak(i, self.constant("current_leak_num", product - 1), c).as_signed()
+        i = self.register(i, "i_kept")
+        added = cut(add_above(i, taken, zeros), sum_width(self.layer))
+        added = self.register(added, "i_sum")
+        if decays_first:
+            self.current = added
+            return added
+        kept = leak(added, self.constant("current_leak_num", product + 1), c).as_signed()
+        self.current = self.register(cut(kept, c.width), "i_leaked")
+        return added if c.order == "add-use-decay" else self.current
+
+    def _input(self, total: Value, stage: int) -> Value:
+        """The step's sum in membrane LSBs, with what is added to it."""
+        p = self.params
+        bias = self.constant("input_bias", stage)
+        if any(p.bias_late):
+            late = self.constant("input_bias_late", stage)
+            bias = Mux(self.control.first(stage), bias, late).as_signed()
+        return total.shift_left(p.fraction_bits) + bias
+
+    def _reset_value(self, stage: int) -> Value:
+        """What a reset of the step before makes of the leaked membrane, or of all of it."""
+        p = self.params
+        if p.reset == "zero":
+            return Const(0)
+        return self.constant("leaked_reset" if p.reset_time == "next-before-leak" else "v_reset",
+                             stage)  # fmt: skip
+
+    def _updated(self, u: Value, before: Value | None) -> Signal:
+        """u in its register, at stage `timing.update`."""
+        stage = self.timing.update - 1
+        if self.params.reset_time == "next-discard" and before is not None:
+            before = self.delay(before, stage - (self.timing.fetch + 1), "r_discard")
+            u = Mux(before, self._reset_value(stage), u).as_signed()
+        return self.register(cut(u, update_width(self.layer, self.timing)), "u")
 
     def _zeros(self, field: str, limit: int) -> int:
         """Bits that are 0 at the low end of each of the population's constants, `limit` at most."""
-        return min(trailing_zeros(value, limit) for value in getattr(self.params, field))
+        return min(trailing_zeros(value, limit) for value in self.constants.derived(field))
 
     def _spike(self, u: Signal, before: Value | None) -> tuple[Value, Value]:
         """Compare and reset: (membrane, count); the membrane at stage `timing.store` less its
@@ -197,10 +263,30 @@ def update_width(layer: LayerParams, timing: NeuronTiming) -> int:
     high = leak_of(top - 1, max(p.leak_num), p)
     if p.reset == "value":
         low, high = min(low, *p.v_reset), max(high, *p.v_reset)
-    low += (synapse.acc_min << p.fraction_bits) + min(p.bias)
-    high += (synapse.acc_max << p.fraction_bits) + max(p.bias)
+    used = (synapse.acc_min << p.fraction_bits, synapse.acc_max << p.fraction_bits)
+    used = used[0] + min(0, *p.bias_late), used[1] + max(0, *p.bias_late)
+    if p.current is not None:
+        half = 1 << (
+            (sum_width(layer) if p.current.order == "add-use-decay" else p.current.width) - 1
+        )
+        used = -half, half - 1
+    low += used[0] + min(p.bias)
+    high += used[1] + max(p.bias)
     low -= threshold * timing.late_subtract
     return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
+
+
+def sum_width(layer: LayerParams) -> int:
+    """Bits of a synaptic current with the step's input."""
+    p, c, synapse = layer.neuron, layer.neuron.current, layer.synapse
+    assert c is not None
+    if c.order == "decay-add-use":
+        return c.width
+    low = -(1 << (c.width - 1)) + (synapse.acc_min << p.fraction_bits)
+    high = (1 << (c.width - 1)) - 1 + (synapse.acc_max << p.fraction_bits)
+    low += min(c.bias) + min(0, *p.bias_late)
+    high += max(c.bias) + max(0, *p.bias_late)
+    return max((~low).bit_length(), high.bit_length()) + 1
 
 
 def cut(value: Value, width: int) -> Value:

@@ -95,11 +95,14 @@ class NeuronArray(wiring.Component):
             Signal(name="monitor_stored"),
         ]
         spiked_before = self._remember(m, control, constants) if timing.remembers else None
-        stored, outputs = [], []
+        currents = self._currents(m, control) if p.neuron.current else None
+        stored, outputs, stored_currents = [], [], []
         for lane in range(p.lanes):
-            datapath = NeuronLane(m, p, timing, constants, lane)
+            datapath = NeuronLane(m, p, timing, constants, control, lane)
             before = None if spiked_before is None else spiked_before.head[lane]
-            w, out = datapath.build(heads[lane], self.i.payload["sums"][lane], before)
+            current = None if currents is None else currents[0][lane]
+            w, out = datapath.build(heads[lane], self.i.payload["sums"][lane], before, current)
+            stored_currents.append(datapath.current)
             stored.append(w)
             outputs.append(out)
             if spiked_before is not None:
@@ -107,6 +110,8 @@ class NeuronArray(wiring.Component):
                 m.d.comb += spiked_before.data[lane].eq(
                     Mux(control.last(timing.spike), first[0], datapath.spiked)
                 )
+        if currents is not None:
+            m.d.comb += currents[1].data.eq(Cat(*stored_currents))
         m.d.comb += [
             store.pop.eq(self.i.valid),
             store.push.eq(control.valid(timing.store)),
@@ -144,6 +149,19 @@ class NeuronArray(wiring.Component):
             store.push.eq(control.valid(self.timing.spike)),
         ]
         return store
+
+    def _currents(self, m: Module, control: PassControl) -> tuple[data.View, RotatingStore]:
+        """The synaptic currents: one row's, and their store. They are 0 when a sample begins."""
+        p, timing = self.params, self.timing
+        assert p.neuron.current is not None
+        width = p.neuron.current.width
+        m.submodules.currents = store = RotatingStore(p.lanes * width, [0] * p.groups, p.family)
+        m.d.comb += [
+            store.pop.eq(self.i.valid),
+            store.push.eq(control.valid(timing.current_store)),
+            store.clear.eq(control.last(timing.current_store - 1)),
+        ]
+        return data.View(data.ArrayLayout(signed(width), p.lanes), store.head), store
 
     def _space_passes(self, m: Module) -> None:
         spacing = self.timing.spacing

@@ -6,9 +6,13 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Value
 
 from spikefab.hdl.compare import at_least
-from spikefab.hdl.params import NeuronParams
+from spikefab.hdl.params import CurrentParams, NeuronParams
 
 __all__ = ["add_above", "leak", "leak_of", "multiply", "signed_digits", "trailing_zeros"]
+
+
+Leaky = NeuronParams | CurrentParams
+"""What has a leak."""
 
 
 def signed_digits(number: int) -> list[tuple[int, int]]:
@@ -56,8 +60,8 @@ def _sum(terms: list[tuple[Value, int]]) -> Value:
     return total
 
 
-def leak(v: Value, num: Value, params: NeuronParams) -> Value:
-    """The leaked membrane: ``v * num``, rounded and shifted down by `leak_shift`.
+def leak(v: Value, num: Value, params: Leaky) -> Value:
+    """The leaked membrane, or current: ``v * num``, rounded and shifted down by `leak_shift`.
 
     A constant `num` becomes shifts and additions, another a multiplier. What lies below the result
     costs no adder where it can be seen from a few bits whether it carries.
@@ -80,7 +84,7 @@ def leak(v: Value, num: Value, params: NeuronParams) -> Value:
     return _product(v, num, params).shift_right(shift)
 
 
-def _low_part(low: Value, sign: Value, params: NeuronParams, up: bool) -> Value:
+def _low_part(low: Value, sign: Value, params: Leaky, up: bool) -> Value:
     """What rounding makes of the s lowest bits, a fraction of the result's LSB: whether ``+ low``
     comes up to a whole one (`up`), or ``- low`` goes down by one."""
     half = 1 << (len(low) - 1)
@@ -91,7 +95,7 @@ def _low_part(low: Value, sign: Value, params: NeuronParams, up: bool) -> Value:
     return Const(0, 1) if up else low.any()
 
 
-def _product(v: Value, num: Value, params: NeuronParams) -> Value:
+def _product(v: Value, num: Value, params: Leaky) -> Value:
     """``v * num`` and the term that rounds it: its bits from `leak_shift` up are the leaked
     membrane."""
     shift = params.leak_shift
@@ -115,7 +119,7 @@ def _product(v: Value, num: Value, params: NeuronParams) -> Value:
     return _sum(terms) + rounding
 
 
-def leak_of(v: int, num: int, params: NeuronParams) -> int:
+def leak_of(v: int, num: int, params: Leaky) -> int:
     """The leak of a constant, for a reset value that is leaked at once."""
     product, shift = v * num, params.leak_shift
     if params.leak_rounding == "nearest":

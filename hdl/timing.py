@@ -66,9 +66,26 @@ class NeuronTiming:
         return self.fetch + self.early_subtract + 1
 
     @property
+    def current_used(self) -> int:
+        """What acts on the membrane: a synaptic current, else the input itself."""
+        current = self.neuron.current
+        if current is None:
+            return self.product
+        # Its sum with the input; then, where it decays before its use, its leak.
+        return self.product + 1 + (current.order == "add-decay-use")
+
+    @property
+    def current_store(self) -> int:
+        """The synaptic current goes back to its store; never after the membrane."""
+        current = self.neuron.current
+        assert current is not None
+        return self.current_used + (current.order == "add-use-decay")
+
+    @property
     def update(self) -> int:
         """The membrane before this step's reset."""
-        return self.product + self.late_subtract + 1
+        # A subtraction behind the leak goes on beside a current's sum.
+        return max(self.product + self.late_subtract, self.current_used) + 1
 
     @property
     def by_difference(self) -> bool:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from helpers import build_core, drive, from_items, to_items
 
+from spikefab.gen.bounds import accumulator_range, current_bound
 from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
-from spikefab.hdl.params import NeuronParams, ParamError, SynapseParams
+from spikefab.hdl.params import CurrentParams, NeuronParams, ParamError, SynapseOrder, SynapseParams
 from spikefab.sim.golden import run_golden
 
 N_IN, N = 5, 13
@@ -24,7 +25,7 @@ def legal_kinds() -> Iterator[dict[str, Any]]:
     for compare, reset, time, correction, lag, width in itertools.product(
         ("gt", "ge"),
         ("subtract", "zero", "value"),
-        ("same", "next-before-leak", "next-after-leak"),
+        ("same", "next-before-leak", "next-after-leak", "next-discard"),
         (False, True),
         (False, True),
         (1, 2, 3),
@@ -107,6 +108,68 @@ def lively(seed: int, kind: dict[str, Any], saturate: bool = True) -> tuple[QNet
         if run_golden(qnet, x).spikes["layer"].any(axis=(0, 1)).sum() > N // 2:
             return qnet, x
         seed += 12  # keeps what depends on the seed's remainders
+
+
+def with_current(
+    seed: int, kind: dict[str, Any], order: SynapseOrder | None, saturate: bool = True
+) -> tuple[QNetwork, np.ndarray]:
+    """The same with a synaptic current (or none), mostly with biases that come late."""
+    while True:
+        qnet, x = network(seed, kind, saturate)
+        rng = np.random.default_rng(seed)
+        layer, p = qnet.layers[0], qnet.layers[0].neuron
+
+        def values(low: int, high: int, rng: Any = rng, size: int = N if seed % 2 else 1) -> Any:
+            return tuple(int(v) for v in rng.integers(low, high, size))
+
+        p = replace(p, bias_late=values(-4, 6) if seed % 5 else (0,))
+        if order is not None:
+            shift = int(rng.integers(1, 6))
+            current = CurrentParams(
+                order=order,
+                width=40,
+                leak_num=values(0, 1 << shift) if seed % 3 else values(1 << shift >> 1, 1 << shift),
+                leak_shift=shift,
+                leak_rounding=("floor", "nearest", "toward-zero")[seed // 3 % 3],
+                bias=values(-2, 3) if seed % 4 else (0,),
+            )
+            acc = accumulator_range(layer.edges[0].weights, 1)
+            bound = current_bound(replace(p, current=current), acc)
+            assert bound is not None
+            p = replace(p, current=replace(current, width=bound.width))
+        if not saturate:
+            p = replace(p, membrane_width=24)
+        qnet = replace(qnet, layers=(replace(layer, neuron=p),))
+        if run_golden(qnet, x).spikes["layer"].any(axis=(0, 1)).sum() > N // 2:
+            return qnet, x
+        seed += 60
+
+
+ORDERS: tuple[SynapseOrder | None, ...] = (None, *get_args(SynapseOrder))
+
+
+@pytest.mark.parametrize("lanes", [4, 2], ids=["registers", "memories"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_currents(order: SynapseOrder | None, lanes: int) -> None:
+    """Of a few kinds of neuron, others for each order; samples of one step too."""
+    for k in range(6):
+        seed = 700 + 10 * k + 5 * lanes + ORDERS.index(order)
+        kind = KINDS[(7 * k + 31 * ORDERS.index(order) + lanes) % len(KINDS)]
+        qnet, x = with_current(seed, kind, order, saturate=bool(k % 3))
+        check(qnet, lanes, x)
+        one_step = x.reshape(-1, 1, N_IN)
+        if run_golden(qnet, one_step).spikes["layer"].any():
+            check(qnet, lanes, one_step, 0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2000, 2006))
+@pytest.mark.parametrize("lanes", [13, 7, 4, 3, 2, 1])
+@pytest.mark.parametrize("order", ORDERS)
+def test_currents_often(order: SynapseOrder | None, lanes: int, seed: int) -> None:
+    for k, kind in enumerate(KINDS[seed % 15 :: 15]):
+        qnet, x = with_current(seed * 97 + k, kind, order, bool(k % 2))
+        check(qnet, lanes, x)
 
 
 @pytest.mark.parametrize("lanes", [4, 2], ids=["registers", "memories"])
