@@ -34,6 +34,9 @@ class Design:
         """Reads `manifest.json`; raises `InputError` where the folder is not a design."""
         path = Path(path)
         file = path / "manifest.json"
+        if path.is_file():
+            raise InputError(f"{path}: a file, not a design directory; make one with `spikefab "
+                             f"compile {path} --board B -o DIR` and give DIR")  # fmt: skip
         if not file.is_file():
             raise InputError(f"{path}: not a design directory (no manifest.json); make one with "
                              f"`spikefab compile NET --board B -o {path}`")  # fmt: skip

@@ -49,6 +49,11 @@ def test_no_design(tmp_path: Path) -> None:
         )
         with pytest.raises(InputError, match=re.escape(words)):
             Design.load(path)
+    network = tmp_path / "net.toml"
+    network.write_text("")
+    words = f"{network}: a file, not a design directory; make one with `spikefab compile {network}"
+    with pytest.raises(InputError, match=re.escape(words)):
+        Design.load(network)
 
 
 @pytest.mark.parametrize(
