@@ -204,10 +204,23 @@ class MembraneFit:
             # A leak's rounding error adds up to about half an LSB times 1 / (1 - decay).
             slowest = float(1 - decay[decay < 1].max())
             target = min(max(256.0, 32 / slowest), 16384.0)
+            if self.current_leak is not None:
+                target = max(target, min(32 * self._rounding_through_current(), 65536.0))
         f = max(0, ceil(log2(target / reach)))
         if exact is not None and f < exact <= f + 4:
             f = exact
         return min(f, MAX_FRACTION_BITS)
+
+    def _rounding_through_current(self) -> float:
+        """How far half an LSB, lost in each step of the current, moves the membrane: the sum of
+        both leaks' geometric series, in half LSBs. A leak of 1 or 0 rounds nothing."""
+        assert self.current_leak is not None
+        lost = [
+            np.where((decay > 0) & (decay < 1), 1 / np.maximum(1 - decay, 1e-9), 0.0)
+            for decay in (self.current_leak.value, self.leak.value)
+        ]
+        current, membrane = np.broadcast_arrays(*lost)
+        return float((current * np.maximum(membrane, 1) + membrane).max())
 
     def _exact_fraction_bits(self) -> int | None:
         """Fewest fraction bits at which every constant is a whole number of LSBs."""
