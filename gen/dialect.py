@@ -81,9 +81,9 @@ class Dialect:
     decay_input: bool | Literal["none"]
     """SpikingJelly's argument. true: the input is divided by tau, in steps, together with the
     leak. false: it is added after the leak. `none`: only `input_gain` scales it. LIF and LI."""
-    norm_input: bool
-    """sinabs' argument. true: the membrane's input is multiplied by (1 - decay). IF nodes have
-    none."""
+    norm_input: bool | Literal["lif"]
+    """sinabs' argument. true: the membrane's input is multiplied by (1 - decay). `lif`: that of
+    LIF and CubaLIF, not of LI and CubaLI, as the defaults of sinabs' classes are. IF has none."""
     bias_at_t0: bool | Literal["never"]
     """Whether the bias of a *recurrent* connection acts in the first step, when no spike has been
     fed back yet; `never`: it is dropped. A feed-forward bias acts in every step."""
@@ -118,14 +118,14 @@ class Dialect:
             )
         if self.norm_input and (self.decay_input is True or self.input_gain != "one"):
             problems.append(
-                "dialect field norm_input: true needs input_gain=one and no decay_input=true; "
-                "set one of them to scale the input"
+                f"dialect field norm_input: {_spell(self.norm_input)} needs input_gain=one and no "
+                "decay_input=true; set one of them to scale the input"
             )
         if problems:
             raise InputError(problems)
 
     def for_node(self, kind: str, *, recurrent: bool = False, unit_jump: bool = True) -> Dialect:
-        """The dialect of one node: `snntorch`, `spyx` and `norse` replaced by what they stand for.
+        """The dialect of one node: values that differ by kind replaced by what they stand for.
 
         `recurrent`: it feeds itself. `unit_jump`: its r and w_in are 1.
 
@@ -133,6 +133,8 @@ class Dialect:
         |---|---|---|---|
         | reset_time | snntorch | after the leak | Leaky: before it; Synaptic, R…: discards |
         | reset_time | spyx | (R)CuBaLIF: before the leak, others after it | the same |
+
+        `synapse_order=norse` and `norm_input=lif` are described at the fields.
         """
         cuba = kind.startswith("Cuba")
         if kind == "Threshold":  # It has no state: only the comparison is left.
@@ -144,6 +146,8 @@ class Dialect:
             changes["reset_time"] = "next-after-leak" if self.reset == "subtract" else rest
         elif self.reset_time == "spyx":
             changes["reset_time"] = "next-before-leak" if cuba else "next-after-leak"
+        if self.norm_input == "lif":
+            changes["norm_input"] = kind in ("LIF", "CubaLIF")
         if self.synapse_order == "norse":
             changes["synapse_order"] = "add-use-decay" if unit_jump else "decay-add-use"
         return replace(self, **changes) if changes else self
@@ -199,7 +203,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "multi_spike": _BOOL,
     "output_lag": _BOOL,
     "decay_input": (*_BOOL, "none"),
-    "norm_input": _BOOL,
+    "norm_input": (*_BOOL, "lif"),
     "bias_at_t0": (*_BOOL, "never"),
     "state": get_args(State),
 }
@@ -266,7 +270,8 @@ PRESETS: dict[str, Dialect] = {
         compare="ge",
         reset="subtract",
         multi_spike=True,
-        norm_input=True,
+        norm_input="lif",
+        bias_at_t0=False,
         preset="sinabs",
     ),
     "spikingjelly": replace(
@@ -280,6 +285,7 @@ PRESETS: dict[str, Dialect] = {
         compare="ge",
         reset="subtract",
         multi_spike=True,
+        bias_at_t0="never",
         state="carry",
         preset="rockpool",
     ),

@@ -140,6 +140,10 @@ class _Job:
         threshold = p.get("v_threshold", p.get("threshold", ones)) if spiking else ones
         v_reset = self._v_reset() if spiking else zeros
         source = {name: p[name] for name in (*self.taus, "r", "v_leak", "w_in") if name in p}
+        with np.errstate(divide="ignore"):
+            for name in self.taus:
+                source[f"{name}_steps"] = tidy(p[name] / self.dt)
+                source[f"{name}_inv"] = tidy(1 / p[name])
         return Neuron(
             spiking=spiking,
             decay=decay,

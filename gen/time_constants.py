@@ -84,8 +84,10 @@ def tidy(values: Array) -> Array:
     unique, index = np.unique(values, return_inverse=True)
     short = unique.copy()
     for i, value in enumerate(unique):
+        if not np.isfinite(value):
+            continue
         for candidate in (round(value * 4096) / 4096, float(f"{value:.4g}")):
-            if np.isfinite(value) and abs(candidate - value) <= 2.5e-7 * abs(value):
+            if abs(candidate - value) <= 2.5e-7 * abs(value):
                 short[i] = candidate
                 break
     return short[index].reshape(values.shape)

@@ -39,7 +39,7 @@ class FloatNeurons:
     """
 
     def __init__(self, neuron: Neuron):
-        kind = ("CubaLIF" if neuron.spiking else "CubaLI") if neuron.current else "LIF"
+        kind = ("Cuba" if neuron.current else "") + ("LIF" if neuron.spiking else "LI")
         self.neuron, self.dialect = neuron, neuron.dialect.for_node(kind)
         d = self.dialect
         self.spiking = neuron.spiking
@@ -172,15 +172,14 @@ def _membrane(neuron: Neuron) -> Membrane:
     leaks = ("tau_mem" if cuba else "tau") in source
     if leaks and not cuba and d.decay_input != "none" and not d.norm_input and d.decay == "euler":
         # SpikingJelly: tau in steps, one expression.
-        tau = (neuron.parameters["tau"] / neuron.parameters["dt"]).astype(np.float32)
-        rest = source["v_leak"]
+        tau, rest = source["tau_steps"], source["v_leak"]
         if d.decay_input is True:
             return lambda v, x, _: v + (x - (v - rest)) / tau
         return lambda v, x, _: v - (v - rest) / tau + x
     if leaks and d.input_gain == "dt/tau" and d.decay == "euler":
         # Norse: dt * tau_inv * ((v_leak + x) - v), in one of two orders.
-        tau = neuron.parameters["tau_mem" if cuba else "tau"]
-        rate, rest = source["dt"] * (1 / tau).astype(np.float32), source["v_leak"]
+        rate = source["dt"] * source["tau_mem_inv" if cuba else "tau_inv"]
+        rest = source["v_leak"]
         if cuba and d.synapse_order == "decay-add-use":
             r = source["r"]
             return lambda v, x, _: v + rate * ((r * x + rest) - v)
@@ -214,7 +213,7 @@ def _synapse(neuron: Neuron) -> Synapse:
     literal_norse = d.input_gain == "dt/tau" and d.decay == "euler"
     if literal_norse:
         dt = neuron.parameters["dt"].astype(np.float32)
-        rate = dt * (1 / neuron.parameters["tau_syn"]).astype(np.float32)
+        rate = dt * neuron.parameters["tau_syn_inv"].astype(np.float32)
     if d.synapse_order == "add-use-decay":
 
         def jump(i: Array, x: Array, y: Array | None) -> tuple[Array, Array]:

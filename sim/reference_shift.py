@@ -44,7 +44,7 @@ class ShiftNeurons(FloatNeurons):
             if current.offset is not None:
                 self._current_offset = np.trunc(current.offset * LSBS)
             self._synapse = self._update_current
-        self._integrate = self._update_membrane
+        self._integrate, self._drive = self._update_membrane, self._add_input
 
     def start(self, samples: int) -> State:
         state = super().start(samples)
@@ -57,7 +57,7 @@ class ShiftNeurons(FloatNeurons):
     def _leaked(self, v: Array) -> Array:
         return np.trunc(v * self._keeps / UNITY)
 
-    def _drive(self, leaked: Array, x: Array, y: Array | None) -> Array:
+    def _add_input(self, leaked: Array, x: Array, y: Array | None) -> Array:
         assert y is None
         if self._synapse is None:
             x = _lsbs(self._gain * x)
@@ -66,7 +66,7 @@ class ShiftNeurons(FloatNeurons):
         return leaked + x + self._offset
 
     def _update_membrane(self, v: Array, x: Array, y: Array | None) -> Array:
-        return self._drive(self._leaked(v), x, y)
+        return self._add_input(self._leaked(v), x, y)
 
     def _update_current(self, i: Array, x: Array, y: Array | None) -> tuple[Array, Array]:
         assert y is None

@@ -123,7 +123,7 @@ def test_every_dialect_reads_back(dialect: Dialect) -> None:
         ("spyx,output_lag=1", r"output_lag = '1' is not one of true, false"),
         ("sinabs,reset_time=next-after-leak", r"multi_spike: true needs reset_time=same"),
         ("spyx,reset=value,reset_delay=false", r"reset_delay: false needs reset=subtract or "),
-        ("sinabs,input_gain=dt/tau", r"norm_input: true needs input_gain=one"),
+        ("sinabs,input_gain=dt/tau", r"norm_input: lif needs input_gain=one"),
         ("norse,decay_input=true", r"decay_input: true needs input_gain=one, not dt/tau"),
         ("norse,preset=x", r"'preset' is not a field"),
     ],

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import nir
@@ -31,45 +30,33 @@ def _if(r: float = 1.0) -> nir.NIRNode:
     return nir.IF(r=_all(r), v_threshold=_all(1.0), v_reset=_all(0.0))
 
 
-# snnTorch writes tau = dt/(1 - beta) and r = tau/dt, with dt = 1e-4 s.
+def _cuba(tau_mem: float, tau_syn: float, **values: float) -> nir.NIRNode:
+    full = {"r": 1.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, "w_in": 1.0} | values
+    return nir.CubaLIF(tau_mem=_all(tau_mem), tau_syn=_all(tau_syn),
+                       **{k: _all(v) for k, v in full.items()})  # fmt: skip
+
+
+# snnTorch writes tau = dt/(1 - beta), r = tau/dt and w_in = tau_syn/dt, with dt = 1e-4 s.
 LEAKY = _lif(1e-4 / (1 - 0.9375), r=1 / (1 - 0.9375))
+SYNAPTIC = _cuba(1e-4 / (1 - 0.9375), 1e-4 / (1 - 0.75), r=1 / (1 - 0.9375), w_in=4)
 
 
-@dataclass(frozen=True)
-class Trace:
-    """A recording of one framework's cell, and the graph and dialect that say the same."""
-
-    name: str
-    node: nir.NIRNode
-    dialect: str | None
-    dt: float | None = None
-
-
+# A recording of a framework's cell by name, and a graph and dialect that say the same in other
+# words than `test_framework_traces` has.
 TRACES = [
-    Trace("snntorch_Leaky_subtract_delay", LEAKY, "snntorch-subtract"),
-    Trace("snntorch_Leaky_subtract_delay", LEAKY, None),
-    Trace("snntorch_Leaky_subtract_nodelay", LEAKY, "snntorch,reset_delay=false"),
-    Trace("snntorch_Leaky_zero_delay", LEAKY, "snntorch-zero"),
-    Trace("norse_IAF", _if(), "norse"),
-    Trace("norse_LIFBox_value", _lif(0.008), "norse"),
-    Trace("norse_LIFBox_subtract", _lif(0.008, v_threshold=0.5), "norse,reset=subtract"),
+    ("snntorch_Leaky_subtract_delay", LEAKY, None, None),
     # Norse 1.1.0 writes dt/tau_inv for tau.
-    Trace("norse_LIFBox_value", _lif(0.001 / 125), "norse"),
-    Trace("sinabs_IAF_multi", _if(), "sinabs"),
-    Trace("sinabs_IAF_multi_min-1", _if(), "sinabs,v_min=-1"),
-    Trace("sinabs_IAF_multi_min-1", _if(), "sinabs,v_min=-threshold"),
-    Trace("sinabs_LIF_nonorm", _lif(16), "sinabs,norm_input=false"),
-    Trace("sinabs_LIF_nonorm_single_reset", _lif(16),
-          "sinabs,norm_input=false,multi_spike=false,reset=zero"),
-    Trace("sinabs_LIF_norm", _lif(16, v_threshold=0.25), "sinabs"),
-    Trace("spikingjelly_IF_hard", _if(1e4), "spikingjelly"),
-    Trace("spikingjelly_IF_hard", _if(1e4), None),
-    Trace("spikingjelly_IF_soft", _if(1e4), "spikingjelly,reset=subtract"),
-    Trace("spikingjelly_LIF_decayinput_hard", _lif(4e-4), "spikingjelly"),
-    Trace("spikingjelly_LIF_nodecay_hard", _lif(4e-4, r=4), "spikingjelly,decay_input=false"),
-    Trace("spyx_IF", _if(), "spyx"),
-    Trace("rockpool_LIFNeuronTorch", _lif(0.016), "rockpool,state=clear", 1e-3),
-]  # fmt: skip
+    ("norse_LIFBox_value", _lif(0.001 / 125), "norse", None),
+    ("norse_LIF_cuba", _cuba(0.001 / 125, 0.001 / 250), "norse", None),
+    ("sinabs_IAF_multi_min-1", _if(), "sinabs,v_min=-threshold", None),
+    ("spikingjelly_IF_hard", _if(1e4), None, None),
+    ("rockpool_LIFNeuronTorch", _lif(0.016), "rockpool,state=clear", 1e-3),
+    ("rockpool_LIFTorch", _cuba(0.016, 0.004), "rockpool,input_gain=one,state=clear", 1e-3),
+    ("snntorch_Synaptic_zero_delay", SYNAPTIC, "snntorch,reset=zero,reset_time=next-discard", None),
+    ("snntorch_Leaky_zero_delay", LEAKY, "snntorch-zero,reset_time=next-before-leak", None),
+    ("spyx_CuBaLIF", _cuba(16, 4), "spyx,reset_time=next-before-leak", None),
+    ("norse_LIF_cuba", _cuba(0.008, 0.004), "norse,synapse_order=add-use-decay", None),
+]
 
 
 def _graph(weight: np.ndarray, node: nir.NIRNode) -> nir.NIRGraph:
@@ -89,28 +76,17 @@ def _arrays(folder: Path, name: str) -> dict[str, np.ndarray]:
         return {key: file[key] for key in ("x", "W", "spikes", "mem")}
 
 
-@pytest.mark.parametrize("trace", TRACES, ids=lambda t: f"{t.name}-{t.dialect}")
-def test_reproduces_framework(trace: Trace, shared_data: Path, tmp_path: Path) -> None:
-    recorded = _arrays(shared_data, trace.name)
-    path = tmp_path / "net.nir"
-    nir.write(path, _graph(recorded["W"], trace.node))
-    network = load_network(path, dialect=trace.dialect, dt=trace.dt)
+@pytest.mark.parametrize(("name", "node", "dialect", "dt"), TRACES)
+def test_reproduces_framework(
+    name: str, node: nir.NIRNode, dialect: str | None, dt: float | None, shared_data: Path
+) -> None:
+    recorded = _arrays(shared_data, name)
+    network = import_nir(_graph(recorded["W"], node), dialect=dialect, dt=dt)
     result = run_reference(network, recorded["x"][None], record=True)
     assert recorded["spikes"].any()
     assert np.count_nonzero(result.spikes["cell"][0] != recorded["spikes"]) == 0
     assert result.mem is not None
     np.testing.assert_allclose(result.mem["cell"][0], recorded["mem"], rtol=0, atol=1e-6)
-
-
-def test_reproduces_norse_li(shared_data: Path) -> None:
-    recorded = _arrays(shared_data, "norse_LIBox")
-    node = nir.LI(tau=_all(0.008), r=_all(1.0), v_leak=_all(0.0))
-    result = run_reference(
-        import_nir(_graph(recorded["W"], node), dialect="norse"), recorded["x"][None]
-    )
-    assert result.mem is not None  # an LI output needs no asking
-    np.testing.assert_allclose(result.mem["cell"][0], recorded["mem"], rtol=0, atol=1e-6)
-    assert not result.spikes["cell"].any()
 
 
 @pytest.mark.parametrize(
