@@ -36,7 +36,12 @@ def parse_margins(text: str) -> StopParams:
 
 def with_stop(qnet: QNetwork, stop: StopParams | None) -> QNetwork:
     """The network with another early stop; raises `InputError` where it cannot have it."""
-    output = qnet.layers[-1]
+    if stop is not None and not qnet.is_chain:
+        raise InputError(
+            "early stop: only a chain of layers can have one so far, this network branches or is "
+            "fed back; leave it out"
+        )
+    (output, *_) = qnet.output_layers
     alone = LayerParams(
         name=output.name,
         synapse=replace(output.synapse, payload_width=0),
