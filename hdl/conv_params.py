@@ -314,6 +314,10 @@ class ConvJoin:
             found.append(found[-1] + conv.weight_words(lanes))
         return found
 
+    def shares_words(self, lanes: int) -> bool:
+        """A word holds output channels of several groups of one of them."""
+        return any(conv.shares_words(lanes) for conv in self.convs)
+
     def check_lanes(self, lanes: int) -> None:
         """Raises `ParamError` where it cannot be laid out on `lanes` lanes."""
         for conv in self.convs:

@@ -26,7 +26,7 @@ def load_columns(layer: LayerParams) -> int:
 
 def load_words(layers: Sequence[LayerParams]) -> int:
     """Loaded words of all layers."""
-    return sum(load_columns(layer) * layer.synapse.n_in * layer.groups for layer in layers)
+    return sum(load_columns(layer) * layer.weight_words for layer in layers)
 
 
 class LoadLayout(data.StructLayout):
@@ -80,7 +80,7 @@ class LoadDecoder(wiring.Component):
     def __init__(self, layers: Sequence[LayerParams]):
         self.layers = [layer for layer in layers if layer.loaded]
         ports = {
-            f"o{k}": Out(LoadPort(load_columns(layer), layer.synapse.n_in * layer.groups))
+            f"o{k}": Out(LoadPort(load_columns(layer), layer.weight_words))
             for k, layer in enumerate(self.layers)
         }
         super().__init__(
@@ -93,7 +93,7 @@ class LoadDecoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depths = [layer.synapse.n_in * layer.groups for layer in self.layers]
+        depths = [layer.weight_words for layer in self.layers]
         columns = [load_columns(layer) for layer in self.layers]
         sizes = [d for d, n in zip(depths, columns, strict=True) for _ in range(n)]
         item: Any = self.i.payload

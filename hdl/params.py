@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from spikefab.hdl.conv_params import ConvJoin, GridParams
 from spikefab.hdl.param_error import ParamError
 from spikefab.hdl.param_error import require as _require
 from spikefab.hdl.port_params import (
@@ -21,6 +22,7 @@ from spikefab.hdl.port_params import (
     find_deadlock,
     streams,
 )
+from spikefab.hdl.sparse_params import SparseParams
 
 __all__ = [
     "CODED",
@@ -326,6 +328,12 @@ class LayerParams:
     be loaded. `logic`: constants in look-up tables."""
     family: Family = ""
     """What memories are laid out for; the spikes are the same."""
+    structure: ConvJoin | SparseParams | None = None
+    """What is connected to what; None: everything to everything. Addresses of sources are those of
+    the structure."""
+    grid: GridParams | None = None
+    """The population as maps: its addresses, and its layout, padding included; None: neuron n has
+    address n. `n` and `n_out` count the places of the layout."""
 
     def __post_init__(self) -> None:
         _require(self.family in get_args(Family), f"layer {self.name!r}: family", self.family,
@@ -346,10 +354,48 @@ class LayerParams:
                  f"0 to {MAX_STEPS} steps")  # fmt: skip
         _require(self.synapse.n_out == self.neuron.n, f"layer {self.name!r}: synapse.n_out",
                  self.synapse.n_out, f"the population's size, {self.neuron.n}")  # fmt: skip
+        if self.grid is not None:
+            _require(self.lanes <= self.grid.channels, f"layer {self.name!r}: lanes", self.lanes,
+                     f"1 to the channels, {self.grid.channels}")  # fmt: skip
+            places = self.grid.words(self.lanes) * self.lanes
+            _require(self.neuron.n == places, f"layer {self.name!r}: neuron.n", self.neuron.n,
+                     f"the places of its layout, {places}")  # fmt: skip
+        if self.structure is not None:
+            self._check_structure(self.structure)
+
+    def _check_structure(self, structure: ConvJoin | SparseParams) -> None:
+        where = f"layer {self.name!r}"
+        _require(self.synapse.n_in == structure.n_in, f"{where}: synapse.n_in", self.synapse.n_in,
+                 f"the structure's addresses, {structure.n_in}")  # fmt: skip
+        if isinstance(structure, SparseParams):
+            _require(structure.words == self.groups, f"{where}: structure.words", structure.words,
+                     f"ceil(neurons / lanes) = {self.groups}")  # fmt: skip
+            return
+        _require(self.grid == structure.out_grid, f"{where}: grid", self.grid,
+                 f"that of the convolution, {structure.out_grid}")  # fmt: skip
+        structure.check_lanes(self.lanes)
+        _require(self.synapse.weight_width > 1 or not structure.shares_words(self.lanes),
+                 f"{where}: lanes", self.lanes, "at most a group's output channels: binary weights "
+                 "have no 0 for others'", "use fewer lanes, or two bits a weight")  # fmt: skip
+
+    @property
+    def n_addresses(self) -> int:
+        """One more than the largest address of the population's events."""
+        return self.neuron.n if self.grid is None else self.grid.n_addresses
+
+    @property
+    def weight_words(self) -> int:
+        """Words of the weight memory."""
+        if isinstance(self.structure, ConvJoin):
+            return self.structure.first_weights(self.lanes)[-1]
+        if isinstance(self.structure, SparseParams):
+            return self.structure.n_entries
+        return self.synapse.n_in * self.groups
 
     @property
     def groups(self) -> int:
-        """Cycles that one event takes: ceil(fan-out / lanes)."""
+        """Words of sums: ceil(fan-out / lanes). Without a structure an event takes that many
+        cycles."""
         return -(-self.neuron.n // self.lanes)
 
     @property

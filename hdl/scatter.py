@@ -20,16 +20,11 @@ from spikefab.hdl.collision import NO_COLLISION
 from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.load import LoadPort, load_columns
-from spikefab.hdl.param_error import require
-from spikefab.hdl.params import LayerParams, NeuronParams, SynapseParams
+from spikefab.hdl.params import LayerParams, NeuronParams
 from spikefab.hdl.sparse import SparseAddresses
-from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.weights import WeightMemory
 
 __all__ = ["ScatterEngine", "kernel_words", "stored_params"]
-
-Structure = ConvJoin | SparseParams
-"""Which weights go to which sums."""
 
 
 def stored_params(params: LayerParams, n_words: int) -> LayerParams:
@@ -38,6 +33,8 @@ def stored_params(params: LayerParams, n_words: int) -> LayerParams:
         params,
         synapse=replace(params.synapse, n_in=n_words, n_out=params.lanes),
         neuron=NeuronParams(n=params.lanes, fraction_bits=0, membrane_width=2),
+        structure=None,
+        grid=None,
         folds=1,
         replay=0,
     )
@@ -95,20 +92,16 @@ class ScatterEngine(wiring.Component):
     o: stream.Interface
     load: Any
 
-    def __init__(self, params: LayerParams, structure: Structure, words: Sequence[Sequence[int]]):
+    def __init__(self, params: LayerParams, words: Sequence[Sequence[int]]):
         """`words`: a row a word of the weight memory, a weight a lane, as `kernel_words` and
         `compress` give them."""
         self.params = params
         self.addresses: ConvAddresses | SparseAddresses
-        if isinstance(structure, ConvJoin):
-            shared = any(conv.shares_words(params.lanes) for conv in structure.convs)
-            require(params.synapse.weight_width > 1 or not shared,
-                    f"layer {params.name!r}: lanes", params.lanes,
-                    "at most a group's output channels: binary weights have no 0 for other "
-                    "groups'", "use fewer lanes, or two bits a weight")  # fmt: skip
-            self.addresses = ConvAddresses(params, structure)
+        if isinstance(params.structure, ConvJoin):
+            self.addresses = ConvAddresses(params, params.structure)
         else:
-            self.addresses = SparseAddresses(params, structure)
+            assert params.structure is not None
+            self.addresses = SparseAddresses(params, params.structure)
         stored = stored_params(params, self.addresses.n_weights)
         self.memory = WeightMemory(stored, [list(lane) for lane in zip(*words, strict=True)])
         self.sums = GroupSums(params.row_lanes, params.synapse.acc_width)
@@ -123,11 +116,11 @@ class ScatterEngine(wiring.Component):
         super().__init__(ports)
 
     @staticmethod
-    def latency(synapse: SynapseParams, structure: Structure) -> int:
+    def latency(params: LayerParams) -> int:
         """Cycles from the start of a token to its first group of sums."""
-        stages = AccumulateEngine.product_stages(synapse)
-        addresses = ConvAddresses if isinstance(structure, ConvJoin) else SparseAddresses
-        return addresses.LATENCY + WeightMemory.latency(synapse) + stages
+        stages = AccumulateEngine.product_stages(params.synapse)
+        addresses = ConvAddresses if isinstance(params.structure, ConvJoin) else SparseAddresses
+        return addresses.LATENCY + WeightMemory.latency(params.synapse) + stages
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -11,10 +11,8 @@ from typing import Any
 from amaranth.sim import Simulator
 
 from spikefab.gen.cost_conv import ScatterClock
-from spikefab.hdl.conv_params import ConvJoin
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.scatter import ScatterEngine
-from spikefab.hdl.sparse_params import SparseParams
 
 __all__ = ["Bench", "Run"]
 
@@ -38,7 +36,6 @@ class Bench:
     """An engine, what it is given, and what must come of it."""
 
     params: LayerParams
-    structure: ConvJoin | SparseParams
     words: Sequence[Sequence[int]]
     """Of the weight memory."""
     steps: list[list[tuple[int, int]]]
@@ -69,7 +66,7 @@ class Bench:
             starts.append(start)
         assert run.taken == taken
         assert run.starts == starts
-        latency = ScatterEngine.latency(self.params.synapse, self.structure)
+        latency = ScatterEngine.latency(self.params)
         assert run.first == [start + latency for start in starts]
 
     def items(self) -> list[dict[str, int]]:
@@ -87,7 +84,7 @@ class Bench:
         """Runs all steps; `last` with the last one."""
         rng = random.Random(seed)
         params, run, items = self.params, Run(), self.items()
-        dut: Any = ScatterEngine(params, self.structure, self.words)
+        dut: Any = ScatterEngine(params, self.words)
         cycle = 0
 
         async def feed(ctx: Any) -> None:

@@ -16,6 +16,7 @@ ALLOWED = {
         "spikefab.sim",
         "spikefab.hdl.params",
         "spikefab.hdl.conv_params",
+        "spikefab.hdl.sparse_params",
         "spikefab.gen.design",
         "spikefab.gen.errors",
         "spikefab.gen.network",
@@ -40,8 +41,11 @@ ALLOWED = {
 }
 
 # Parameters are plain data: they may not even know that there is hardware.
-STDLIB_ONLY = ["hdl/params.py", "hdl/conv_params.py", "hdl/param_error.py"]
-PARAMS = {"spikefab.hdl.conv_params", "spikefab.hdl.param_error"}
+STDLIB_ONLY = [
+    f"hdl/{name}.py"
+    for name in ("params", "conv_params", "param_error", "port_params", "sparse_params")
+]
+PARAMS = {f"spikefab.{name.removesuffix('.py').replace('/', '.')}" for name in STDLIB_ONLY}
 
 
 def imports(path: Path) -> set[str]:

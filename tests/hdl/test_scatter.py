@@ -53,6 +53,8 @@ class Case:
             neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
             lanes=self.lanes,
             folds=self.folds,
+            structure=ConvJoin(convs=(self.conv,)),
+            grid=self.conv.out_grid,
         )  # fmt: skip
 
     @property
@@ -71,7 +73,6 @@ class Case:
         grid, cycles = self.conv.in_grid, event_cycles(self.conv, self.lanes)
         return Bench(
             params=self.params,
-            structure=ConvJoin(convs=(self.conv,)),
             words=words_of(self.conv, self.weights, self.lanes),
             steps=[[(grid.address(c, y, x), v) for c, y, x, v in step] for step in self.steps],
             expected=self.expected,
@@ -238,7 +239,7 @@ def test_binary_weights_keep_to_their_group() -> None:
 def test_it_converts() -> None:
     case = case_of(FIRST, 16, [[]])
     bench = case.bench
-    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.words), "engine")
+    text = to_verilog(ScatterEngine(bench.params, bench.words), "engine")
     assert "[12:0] i__payload" not in text
     assert "[14:0] i__payload" in text
 
@@ -290,8 +291,10 @@ def join_bench(conv: ConvParams, kinds: list[str], lanes: int, seed: int) -> Ben
                               acc_max=1023),
         neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
         lanes=lanes,
+        structure=join,
+        grid=join.out_grid,
     )  # fmt: skip
-    return Bench(params, join, words, steps, expected, costs)
+    return Bench(params, words, steps, expected, costs)
 
 
 @st.composite
@@ -357,9 +360,10 @@ def sparse_bench(
         neuron=NeuronParams(n=sparse.words * lanes, fraction_bits=0, membrane_width=8),
         lanes=lanes,
         folds=folds,
+        structure=sparse,
     )  # fmt: skip
     costs = dict(enumerate(sparse_cycles(sparse).tolist()))
-    return Bench(params, sparse, entries, steps, sums.tolist(), costs)
+    return Bench(params, entries, steps, sums.tolist(), costs)
 
 
 @st.composite
@@ -411,5 +415,5 @@ def test_sparse_parameters_that_are_refused(fields: dict[str, Any], message: str
 
 def test_sparse_connections_convert() -> None:
     bench = sparse_bench(9, 8, 4, 1, 0.5, 0, 1)
-    text = to_verilog(ScatterEngine(bench.params, bench.structure, bench.words), "engine")
+    text = to_verilog(ScatterEngine(bench.params, bench.words), "engine")
     assert "[5:0] i__payload" in text
