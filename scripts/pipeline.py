@@ -39,6 +39,7 @@ from spikefab.sim.activity import record_activity
 from spikefab.sim.compare import Mismatch, first_mismatch
 from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
+from spikefab.sim.outputs import joined
 from spikefab.sim.rtl import simulate_rtl
 
 __all__ = [
@@ -284,10 +285,7 @@ def compile_design(
     golden = run_golden(qnet, x, full=True)
     counts = encode(samples.input, x)
     spikes = [golden.spikes[layer.name] for layer in qnet.layers]
-    sources = [counts.reshape(*counts.shape[:2], -1), *spikes[:-1]]
-    rates = [float(source.mean()) for source in sources]
-    if qnet.input.payload_width:
-        rates[0] = float((sources[0] != 0).mean())
+    rates = _rates(qnet, counts, golden.spikes)
     plan = make_plan(
         qnet, target_budget(target), lanes=lanes, folds=folds, rates=rates, storage=storage
     )
@@ -295,8 +293,7 @@ def compile_design(
     shell = None
     if target.board is not None:
         shell = board_shell(target.name, plan.core, plan.hash, clock_hz=clock_hz, baud=baud)
-    last = qnet.layers[-1].name
-    mem = golden.mem.get(last)
+    put_out, mem = joined(qnet, golden.spikes, golden.mem)
     predicted = {
         "cycles_per_inference": float(cycles.cycles.mean()),
         "interval_cycles": float(cycles.interval.mean()),
@@ -316,13 +313,22 @@ def compile_design(
         reference=prepared.network,
         vectors=Vectors(
             x=x[:VECTOR_SAMPLES],
-            spikes=golden.spikes[last][:VECTOR_SAMPLES],
+            spikes=put_out[:VECTOR_SAMPLES],
             mem=None if mem is None else mem[:VECTOR_SAMPLES],
             steps_used=golden.steps_used[:VECTOR_SAMPLES],
         ),
         predicted=predicted,
     )
     return design, plan
+
+
+def _rates(qnet: QNetwork, counts: np.ndarray, spikes: dict[str, np.ndarray]) -> list[float]:
+    """Events an address of each layer's sources in a step, on average."""
+    flat = counts.reshape(*counts.shape[:2], -1)
+    events = (flat != 0) if qnet.input.payload_width else flat
+    sources = {name: events[:, :, part] for name, part in qnet.input_ranges.items()} | spikes
+    every = [[sources[edge.source] for edge in layer.edges] for layer in qnet.layers]
+    return [float(np.concatenate(parts, axis=2).mean()) for parts in every]
 
 
 def save_result(path: Path, arrays: dict[str, Any]) -> None:

@@ -9,13 +9,26 @@ import numpy as np
 
 from spikefab.gen.qnetwork import QNetwork
 
-__all__ = ["by_population", "named_outputs"]
+__all__ = ["by_population", "joined", "named_outputs"]
 
 
-def by_population(qnet: QNetwork, joined: np.ndarray) -> dict[str, np.ndarray]:
+def joined(
+    qnet: QNetwork, spikes: Mapping[str, np.ndarray], mem: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Spikes and integrators' membranes by population as the output stream carries them: (samples,
+    steps, outputs of all nodes). Membranes are 0 where a population spikes; None where all do."""
+    layers = qnet.output_layers
+    counts = np.concatenate([spikes[q.name] for q in layers], axis=2)
+    if all(q.neuron.spiking for q in layers):
+        return counts, None
+    parts = [np.zeros(spikes[q.name].shape) if q.neuron.spiking else mem[q.name] for q in layers]
+    return counts, np.concatenate(parts, axis=2).astype(np.int64)
+
+
+def by_population(qnet: QNetwork, stream: np.ndarray) -> dict[str, np.ndarray]:
     """What the output stream carried (samples, steps, outputs of all nodes) by population."""
     ends = np.cumsum([layer.neuron.n for layer in qnet.output_layers])[:-1]
-    parts = np.split(joined, ends, axis=2)
+    parts = np.split(stream, ends, axis=2)
     return {layer.name: part for layer, part in zip(qnet.output_layers, parts, strict=True)}
 
 

@@ -316,7 +316,6 @@ def test_a_good_graph(spikefab: Any, tmp_path: Path) -> None:
          "NaN"),
         (lambda f: graph(f, fc=nir.Linear(np.ones((3, 5)))), "node 'fc'"),
         (lambda f: graph(f, lif=lif(2)), "node 'lif'"),
-        (lambda f: graph(f, lif=nir.CubaLIF(*[np.ones(3)] * 6)), "node 'lif'"),
         (lambda f: graph(f, (("lif", "fc2"), ("fc2", "lif2"), ("lif2", "out2")),
                          lif=nir.LI(*[np.full(3, 1e-3)] * 3), fc2=nir.Linear(np.ones((3, 3))),
                          lif2=lif(3), out2=nir.Output(np.array([3]))),
@@ -325,7 +324,7 @@ def test_a_good_graph(spikefab: Any, tmp_path: Path) -> None:
         (lambda f: None, "does not exist"),
     ],
     ids=["truncated", "png", "empty", "nan weight", "nan threshold", "weight shape", "neuron "
-         "shape", "unsupported", "membrane sent on", "folder", "absent"],
+         "shape", "membrane sent on", "folder", "absent"],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["check", "compile"])
 def test_bad_graphs(
