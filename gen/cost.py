@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cost model: the cycle at which every token leaves, exactly as the hardware does it.
 
-Follows `hdl.accumulate`, `hdl.neuron` and `hdl.serialise` as a max-plus recurrence: an item moves
-on in the first cycle in which it is there and the next stage is free. A layer's step takes
-``events * groups + rows`` cycles, more only where a pass of the neuron array must wait.
+A chain's is here, that of any other graph in `gen.cost_graph`; both follow the hardware as a
+max-plus recurrence over what each register does. A layer's step takes ``events * groups + rows``
+cycles, more only where a pass of the neuron array must wait.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from typing import Any
 import numpy as np
 
 from spikefab.gen.cost_coder import Take, coded_samples, coder_clock
-from spikefab.hdl.accumulate import AccumulateEngine
-from spikefab.hdl.params import CoreParams, InputParams, LayerParams
-from spikefab.hdl.queue import Queue
-from spikefab.hdl.replay import Replay
-from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
+from spikefab.gen.cost_graph import GraphClock, input_runs
+from spikefab.gen.cost_layer import LayerClock, chunk_counts
+from spikefab.hdl.params import CoreParams, InputParams
 from spikefab.hdl.stop import EarlyStop
-from spikefab.hdl.timing import NeuronTiming
 
 __all__ = ["Cycles", "predict_cycles"]
 
@@ -64,10 +61,12 @@ def predict_cycles(
     if params.input.spiking:
         assert encoded is not None, "a coder's spikes come from sim.encode"
         events = coded_samples(params, x, encoded)
-    chunks = [
-        _chunk_counts(layer, s) if layer.neuron.spiking else None
+    chunks: list[np.ndarray | None] = [
+        chunk_counts(layer, s) if layer.neuron.spiking else None
         for layer, s in zip(params.layers, spikes, strict=True)
     ]
+    if not params.is_chain:
+        return _graph_cycles(params, x, chunks)
     alone = np.zeros(n_samples, np.int64)
     first = np.zeros(n_samples + 1, np.int64)
     stream = _Pipeline(params)
@@ -82,6 +81,17 @@ def predict_cycles(
     return Cycles(cycles=alone, interval=np.diff(first))
 
 
+def _graph_cycles(params: CoreParams, x: np.ndarray, chunks: list[np.ndarray | None]) -> Cycles:
+    runs = input_runs(params, x)
+    steps = [[None if c is None else c[s].tolist() for c in chunks] for s in range(len(x))]
+    alone = []
+    for sample, counts in zip(runs, steps, strict=True):
+        (start,), (end,) = GraphClock(params).run([sample], [counts])
+        alone.append(end - start)
+    first, _ = GraphClock(params).run([*runs, runs[0]], [*steps, steps[0]])
+    return Cycles(cycles=np.array(alone, np.int64), interval=np.diff(first).astype(np.int64))
+
+
 def _items(coding: InputParams, x: np.ndarray) -> np.ndarray:
     """Input events (samples, tokens of a sample)."""
     x = x.reshape(len(x), 1 if coding.framed else x.shape[1], -1)
@@ -89,81 +99,11 @@ def _items(coding: InputParams, x: np.ndarray) -> np.ndarray:
     return (x != 0).sum(axis=2) if coding.payload_width else x.sum(axis=2)
 
 
-def _chunk_counts(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
-    """Spikes a chunk: (samples, steps, rows, chunks a row)."""
-    n_chunks = -(-layer.row_lanes // CHUNK)
-    shape = spikes.shape[:2]
-    lanes = np.zeros((*shape, layer.rows * layer.row_lanes), np.int64)
-    lanes[..., : layer.neuron.n] = spikes
-    padded = np.zeros((*shape, layer.rows, n_chunks * CHUNK), np.int64)
-    padded[..., : layer.row_lanes] = lanes.reshape(*shape, layer.rows, layer.row_lanes)
-    return padded.reshape(*shape, layer.rows, n_chunks, CHUNK).sum(axis=-1)
-
-
-class _LayerClock:
-    """When each register of a layer was last loaded; times are cycles of acceptance."""
-
-    def __init__(self, params: LayerParams):
-        self.groups = params.groups
-        self.rows = params.rows
-        self.n = params.neuron.n
-        self.row_lanes = params.row_lanes
-        timing = NeuronTiming(params.neuron, params.rows, params.family)
-        self.spacing = timing.spacing
-        self.replay = params.replay
-        # From a token's acceptance to the arrival of its first group of sums.
-        self.sums = AccumulateEngine.latency(params.synapse)
-        # From a pass's start to its first group at the queue's input.
-        self.done = (Replay.LATENCY if params.replay else self.sums) + timing.output
-        if params.neuron.spiking:
-            self.done += SpikeSerialiser.latency(params.row_lanes)
-        self.queue = Queue.latency(queue_depth(params.rows))
-        self.split = params.row_lanes > CHUNK
-        self.engine_free = 0  # first cycle in which the engine takes an item
-        self.pass_free = 0  # first cycle in which the neuron array starts a pass
-        self.replay_free = 0  # first cycle in which the replay takes a frame's pass
-        # When room for a group came back: its entry left the queue, or it was never queued.
-        self.returns = [-1] * queue_depth(params.rows)
-        self.entry = -1  # when the previous entry left the queue
-        self.chunk = -1  # when the previous chunk was chosen
-        # When the latest chunks left the queue between the serialiser's stages: as many as it has.
-        self.loads = [-1] * CHUNKS_DEPTH
-        self.emitted = -1  # when the previous chunk's last item was loaded for output
-        self.accepted = -1  # when the previous output item was taken
-
-    def event(self, ready: int) -> int:
-        """The cycle in which an event that is offered from `ready` is accepted."""
-        at = max(ready, self.engine_free)
-        self.engine_free = at + self.groups
-        return at
-
-    def token(self, ready: int) -> int:
-        """The same for a token, with which a pass starts."""
-        at = self.begin(max(ready, self.engine_free))
-        self.engine_free = at + self.rows
-        return at
-
-    def frame(self, ready: int) -> int:
-        """The same for the token of a frame that is replayed."""
-        at = max(ready, self.engine_free, self.replay_free)
-        self.engine_free = at + self.rows
-        return at
-
-    def begin(self, ready: int) -> int:
-        """The cycle in which a pass that could start from `ready` does."""
-        self.returns.sort()
-        room = self.returns[self.rows - 1] + 1
-        del self.returns[: self.rows]
-        at = max(ready, self.pass_free, room)
-        self.pass_free = at + self.spacing
-        return at
-
-
 class _Pipeline:
     """The whole core's clock."""
 
     def __init__(self, params: CoreParams):
-        self.layers = [_LayerClock(layer) for layer in params.layers]
+        self.layers = [LayerClock(layer) for layer in params.layers]
         self.coder = coder_clock(params)
         self.coder_ends = params.input.coding == "rate"
         self.latency = 0 if params.stop is None else EarlyStop.LATENCY
@@ -256,59 +196,16 @@ class _Pipeline:
         layer = self.layers[k]
         following = self.layers[k + 1] if k + 1 < len(self.layers) else None
         own = chunks[k]
-        if own is None:
-            return self._membranes(layer, token)
-        step = own[t].tolist()
-        out = 0
-        for group, counts in enumerate(step):
-            end = group == layer.rows - 1
-            waiting = [c for c in counts if c]
-            done = token + layer.done + group
-            if not waiting and not end:
-                layer.returns.append(done)
-                continue
-            there = max(done + layer.queue, layer.entry + 1)
-            if layer.split:
-                # Taken up when the entry before has given its last chunk.
-                layer.entry = there = max(there, layer.chunk)
-                there += 1
-            for index, count in enumerate(waiting or [0]):
-                final = end and index >= len(waiting) - 1
-                if layer.split:
-                    layer.chunk = there = max(there, layer.loads[0] + 1)
-                    load = max(there + Queue.latency(CHUNKS_DEPTH), layer.emitted)
-                    layer.loads = [*layer.loads[1:], load]
-                else:
-                    layer.entry = there = load = max(there, layer.emitted)
-                ready = load + 1
-                for item in range(count + final):
-                    is_token = item == count
-                    ready = max(ready, layer.accepted)
-                    layer.emitted = ready
-                    offered = ready + 1
-                    if following is None:
-                        layer.accepted = offered
-                    elif is_token:
-                        layer.accepted = following.token(offered)
-                    else:
-                        layer.accepted = following.event(offered)
-                    ready += 1
-                there += 1
-            layer.returns.append(layer.entry)
-            out = layer.accepted
+        output = layer.output(layer.begun(token, None if own is None else own[t].tolist()))
+        offered, is_token = next(output)
+        while True:
+            out = offered
+            if following is not None:
+                out = following.token(offered) if is_token else following.event(offered)
+            try:
+                offered, is_token = output.send(out)
+            except StopIteration:
+                break
         if following is not None:
             return self._emit(k + 1, out, t, chunks)
         return out
-
-    def _membranes(self, layer: _LayerClock, token: int) -> int:
-        """An integrator's output: every neuron, then the token; nothing comes after it."""
-        for group in range(layer.rows):
-            end = group == layer.rows - 1
-            there = max(token + layer.done + group + layer.queue, layer.entry + 1)
-            size = layer.n - group * layer.row_lanes if end else layer.row_lanes
-            first = max(there, layer.accepted)
-            # The output register takes one item a cycle and the consumer is always ready.
-            layer.accepted = first + size + end
-            layer.entry = layer.accepted - 1
-            layer.returns.append(layer.entry)
-        return layer.accepted

@@ -19,6 +19,7 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.network import Network
 from spikefab.gen.network_file import save_network
 from spikefab.gen.plan import Plan
+from spikefab.gen.qnetwork import QLayer
 from spikefab.gen.readme import design_readme, port_table
 from spikefab.gen.shell import Shell
 from spikefab.gen.testbench import write_testbench
@@ -51,9 +52,9 @@ class Vectors:
     x: np.ndarray
     """(samples, steps, *input_shape) counts, or (samples, *input_shape) values."""
     spikes: np.ndarray
-    """int16 (samples, steps, outputs)."""
+    """int16 (samples, steps, outputs); several populations side by side."""
     mem: np.ndarray | None
-    """(samples, steps, outputs) of an integrator."""
+    """(samples, steps, outputs) of integrators, 0 elsewhere; None where there are none."""
     steps_used: np.ndarray | None = None
     """(samples,): where an early stop ends each sample; what `spikes` and `mem` hold behind it does
     not matter. None: all steps."""
@@ -162,8 +163,8 @@ def _manifest(
     plan: Plan, target: TargetInfo, shell: Shell | None, predicted: dict[str, Any]
 ) -> dict[str, Any]:
     qnet, core = plan.qnet, plan.core
-    last = qnet.layers[-1]
-    lsb = last.scale / 2.0**last.neuron.fraction_bits
+    shown = qnet.output_layers
+    kinds = {"spikes" if layer.neuron.spiking else "membrane" for layer in shown}
     place: dict[str, Any] = asdict(target)
     place["clock_hz"] = shell.clock_hz if shell else target.clock_hz
     place["oscillator_hz"] = shell.oscillator_hz if shell else None
@@ -184,7 +185,16 @@ def _manifest(
             "weight_exact": layer.weight_exact,
             "ternary": layer.ternary,
             "membrane_bound": layer.bound,
-            "membrane_lsb": (layer.scale / 2.0**layer.neuron.fraction_bits).tolist(),
+            "membrane_lsb": _lsb(layer),
+            "sources": [
+                {
+                    "name": edge.source,
+                    "size": edge.n_source,
+                    "offset": columns.start,
+                    "recurrent": edge.recurrent,
+                }
+                for edge, columns in zip(layer.edges, layer.columns, strict=True)
+            ],
         }
         layers.append(entry)
     return {
@@ -204,12 +214,33 @@ def _manifest(
             **asdict(core.input),
         },
         "output": {
-            "name": last.name,
+            "name": "+".join(layer.name for layer in shown),
             "size": core.n_outputs,
-            "kind": "spikes" if last.neuron.spiking else "membrane",
+            "kind": kinds.pop() if len(kinds) == 1 else "mixed",
             "payload_width": core.output_width,
-            "lsb": lsb.tolist(),
+            **({"lsb": _lsb(shown[0])} if len(shown) == 1 else {}),
         },
+        "inputs": [
+            {
+                "name": node.name,
+                "shape": list(node.shape),
+                "base": qnet.input_ranges[node.name].start,
+                "size": node.n,
+                "max_events": qnet.source_max(node.name),
+            }
+            for node in qnet.inputs
+        ],
+        "outputs": [
+            {
+                "name": node.name,
+                "population": layer.name,
+                "base": base,
+                "size": layer.neuron.n,
+                "kind": "spikes" if layer.neuron.spiking else "membrane",
+                "lsb": _lsb(layer),
+            }
+            for node, layer, base in zip(qnet.outputs, shown, core.output_offsets, strict=True)
+        ],
         "steps": qnet.steps,
         "stop": None if core.stop is None else asdict(core.stop),
         "load": {"words": n_loaded} if n_loaded else None,
@@ -223,6 +254,12 @@ def _manifest(
         "layers": layers,
         "predicted": {"resources": asdict(plan.resources), **predicted},
     }
+
+
+def _lsb(layer: QLayer) -> list[float]:
+    """Value of one membrane LSB."""
+    found: list[float] = (layer.scale / 2.0**layer.neuron.fraction_bits).tolist()
+    return found
 
 
 def _stream_fields(layout: StructLayout) -> dict[str, list[int]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, Resources, estimate_around, estimate_core
+from spikefab.gen.ports import Connections, connect
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice, WeightStorage
 from spikefab.hdl.core import REVISION
@@ -93,15 +94,16 @@ def make_plan(
     do not match the network or the device.
     """
     n_layers = len(qnet.layers)
+    connections = connect(qnet)
     rates = tuple(rates) if rates is not None else (DEFAULT_RATE,) * n_layers
     lanes = _per_layer(qnet, "--lanes", lanes)
     shared = _per_layer(qnet, "--folds", folds)
     fold = [None] * n_layers if shared is None else shared
     narrow = [_layer(qnet, k, 1, rates[k], fold[k]) for k in range(n_layers)]
-    around = estimate_around(_core(qnet, narrow), budget.family)
+    around = estimate_around(_core(qnet, connections, narrow), budget.family)
     store = WeightStorage.of(qnet, replace(budget, ram=budget.ram - around.ram), storage)
     if lanes is None:
-        layers, reasons = _choose(qnet, budget, rates, fold, store)
+        layers, reasons = _choose(qnet, connections, budget, rates, fold, store)
     else:
         layers = store.place(
             [
@@ -110,7 +112,7 @@ def make_plan(
             ]
         )
         reasons = [f"{n} asked for" for n in lanes]
-    core = _core(qnet, layers)
+    core = _core(qnet, connections, layers)
     return Plan(
         qnet=qnet,
         core=core,
@@ -122,9 +124,15 @@ def make_plan(
     )
 
 
-def _core(qnet: QNetwork, layers: Sequence[LayerParams]) -> CoreParams:
+def _core(qnet: QNetwork, connections: Connections, layers: Sequence[LayerParams]) -> CoreParams:
     return CoreParams(
-        layers=tuple(layers), input_max=qnet.input_max, input=qnet.input, stop=qnet.stop
+        layers=tuple(layers),
+        input_max=qnet.input_max,
+        input=qnet.input,
+        stop=qnet.stop,
+        ports=connections.ports,
+        outputs=connections.outputs,
+        input_size=connections.input_size,
     )
 
 
@@ -182,6 +190,7 @@ def _layer(qnet: QNetwork, k: int, lanes: int, rate: float, folds: int | None) -
 
 def _choose(
     qnet: QNetwork,
+    connections: Connections,
     budget: Budget,
     rates: Sequence[float],
     folds: Sequence[int | None],
@@ -189,9 +198,9 @@ def _choose(
 ) -> tuple[list[LayerParams], list[str]]:
     """Widens the slowest layer, again and again, while the device has room. Where block RAM is what
     does not suffice, a second try lets more lanes share neuron datapaths, if that is faster."""
-    layers, reasons = _widen(qnet, budget, rates, folds, store, sharing=False)
+    layers, reasons = _widen(qnet, connections, budget, rates, folds, store, sharing=False)
     if any(reason.endswith("block RAM") for reason in reasons):
-        shared = _widen(qnet, budget, rates, folds, store, sharing=True)
+        shared = _widen(qnet, connections, budget, rates, folds, store, sharing=True)
         if _slowest(shared[0], rates)[1] < _slowest(layers, rates)[1]:
             return shared
     return layers, reasons
@@ -205,6 +214,7 @@ def _slowest(layers: Sequence[LayerParams], rates: Sequence[float]) -> tuple[int
 
 def _widen(
     qnet: QNetwork,
+    connections: Connections,
     budget: Budget,
     rates: Sequence[float],
     folds: Sequence[int | None],
@@ -220,7 +230,7 @@ def _widen(
     limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
 
     def estimate(layers: Sequence[LayerParams]) -> Resources:
-        return estimate_core(_core(qnet, layers), budget.family)
+        return estimate_core(_core(qnet, connections, layers), budget.family)
 
     while True:
         slowest, bound = _slowest(layers, rates)

@@ -25,7 +25,7 @@ def write_testbench(
     """Writes `run.py`, `test_design.py`, `streams.json` and `vectors.npz`.
 
     `x`: samples as the core takes them, of `tokens` input tokens each; `spikes` and, for
-    an integrator, `mem` (samples, steps, outputs) as the golden model gives them, up to the steps
+    integrators, `mem` (samples, steps, outputs) as the golden model gives them, up to the steps
     that each sample uses.
     """
     folder.mkdir()
@@ -42,6 +42,10 @@ def write_testbench(
     }
     if mem is not None:
         arrays["mem"] = mem
+        arrays["graded"] = np.repeat(
+            [out["kind"] == "membrane" for out in manifest["outputs"]],
+            [out["size"] for out in manifest["outputs"]],
+        )
     with open(folder / "vectors.npz", "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ from spikefab.hdl.route import Fork, Merge, MergePort, Window
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 from spikefab.hdl.stop import EarlyStop, StepGate
 
-__all__ = ["REVISION", "Layer", "SpikingCore", "layer_merge", "output_merge"]
+__all__ = ["REVISION", "Layer", "SpikingCore", "layer_merge", "needs_merge", "output_merge"]
 
 Weights = Sequence[Sequence[int]]
 
@@ -98,12 +98,16 @@ class Layer(wiring.Component):
         return m
 
 
-def layer_merge(params: CoreParams, k: int) -> Merge | None:
-    """What stands in front of layer `k`; None where its one source can drive it as it is."""
-    layer, ports = params.layers[k], params.layer_ports[k]
+def needs_merge(params: CoreParams, k: int) -> bool:
+    """A `Merge` stands in front of layer `k`; its one source cannot drive it as it is."""
+    ports = params.layer_ports[k]
     n = params.n_inputs if ports[0].source == INPUT else ports[0].size
-    if len(ports) == 1 and (ports[0].size, ports[0].recurrent) == (n, False):
-        return None
+    return len(ports) > 1 or ports[0].size != n
+
+
+def layer_merge(params: CoreParams, k: int) -> Merge:
+    """What stands in front of layer `k`."""
+    layer, ports = params.layers[k], params.layer_ports[k]
     found = []
     for group in streams(ports):
         from_input = group[0].source == INPUT
@@ -242,12 +246,11 @@ class SpikingCore(wiring.Component):
         takers: dict[int, list[Any]] = {k: [] for k in range(INPUT, len(layers))}
         merges: list[Merge] = []
         for k, layer in enumerate(layers):
-            merge = layer_merge(p, k)
             groups = streams(p.layer_ports[k])
-            if merge is None:
+            if not needs_merge(p, k):
                 takers[groups[0][0].source].append(layer.i)
                 continue
-            m.submodules[f"merge{k}"] = merge
+            m.submodules[f"merge{k}"] = merge = layer_merge(p, k)
             merges.append(merge)
             wiring.connect(m, merge.o, layer.i)
             for j, group in enumerate(groups):

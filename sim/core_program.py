@@ -11,10 +11,28 @@ from pathlib import Path
 from spikefab.gen.errors import InputError
 from spikefab.sim.toolchain import HARNESS, Progress, build_program
 
-__all__ = ["CONTROL", "Core", "Monitor", "address_width", "build_core", "monitor_words"]
+__all__ = [
+    "CONTROL",
+    "Core",
+    "Monitor",
+    "OutputPart",
+    "address_width",
+    "build_core",
+    "monitor_words",
+]
 
 CONTROL = 2
 """Bits in front of a group's spikes: the pass's last group, the sample's last pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputPart:
+    """The addresses of one population in a core's output."""
+
+    name: str
+    n: int
+    membrane: bool
+    """Its events carry membranes, one of each neuron a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +51,16 @@ class Core:
     """A sample may end before its last step."""
     load_words: int = 0
     """Words that the core's memories are loaded with first."""
+    drains: bool = False
+    """Spikes go round in loops: what they leave of a sample has to be gone before the next one
+    is alone."""
+    parts: tuple[OutputPart, ...] = ()
+    """The output's populations in the order of their addresses; empty: one, of unknown name."""
+
+    def output_parts(self, name: str = "output") -> tuple[OutputPart, ...]:
+        """`parts`, or the one that `name` is given to."""
+        only = OutputPart(name=name, n=self.n_outputs, membrane=self.payload_width > 0)
+        return self.parts or (only,)
 
     @property
     def in_width(self) -> int:
@@ -132,6 +160,7 @@ def monitor_words(monitors: Sequence[Monitor]) -> int:
 
 def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
     """The core with 64-bit data ports, whatever its own widths are."""
+    leftovers = "decided" if core.stops else "draining" if core.drains else ""
     lines = [
         "// The core with 64-bit data ports, for the C++ harness.",
         "module spikefab_bench (",
@@ -148,7 +177,7 @@ def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
         f"        .i__payload(in_data[{core.in_width - 1}:0]),",
         "        .i__valid(in_valid), .i__ready(in_ready),",
         "        .o__payload(o), .o__valid(out_valid), .o__ready(out_ready)"
-        + (", .decided(decided)" if core.stops else ""),
+        + (f", .{leftovers}(decided)" if leftovers else ""),
         *(
             [
                 f"        , .load__payload({{load_data, load_address[{core.load_width - 17}:0]}}),",
@@ -159,7 +188,7 @@ def _bench(core: Core, monitors: Sequence[Monitor]) -> str:
         ),
         "    );",
     ]
-    if not core.stops:
+    if not leftovers:
         lines.append("    assign decided = 1'b0;")
     if not core.load_words:
         lines.append("    assign load_ready = 1'b1;")

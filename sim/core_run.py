@@ -17,7 +17,13 @@ import numpy as np
 
 from spikefab.gen.errors import InputError
 from spikefab.sim.compare import first_mismatch
-from spikefab.sim.core_program import CONTROL, Core, Monitor, address_width, monitor_words
+from spikefab.sim.core_program import (
+    CONTROL,
+    Core,
+    Monitor,
+    address_width,
+    monitor_words,
+)
 from spikefab.sim.encode import changed
 
 __all__ = ["SimResult", "SimulationError", "encode_items", "run_core"]
@@ -34,7 +40,8 @@ class SimResult:
     """What a core puts out, and when."""
 
     spikes: np.ndarray
-    """int16 (samples, steps, outputs); zeros for an integrator."""
+    """int16 (samples, steps, outputs); zeros for an integrator. Several populations stand side by
+    side, as in the output stream."""
     mem: dict[str, np.ndarray] | None
     """int64 (samples, steps, n) of the recorded populations, and always of an integrator at the
     output, by name."""
@@ -51,8 +58,11 @@ class SimResult:
     """int16 (samples, steps, n): spikes of the recorded populations, by name."""
 
 
-def encode_items(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Items of all samples in order, and where each sample starts among them."""
+def encode_items(
+    core: Core, x: np.ndarray, shuffle: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Items of all samples in order, and where each sample starts among them. The events of a step
+    in order of address, or, with a seed to `shuffle` them, of chance."""
     samples, steps, n = x.shape
     rows = x.reshape(samples * steps, n)
     # A value is one event, a count as many.
@@ -70,17 +80,21 @@ def encode_items(core: Core, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     events = address.astype(np.uint64) << np.uint64(2)
     if core.value_width:
         at = np.uint64(2 + address_width(core.n_inputs))
-        items[is_event] = events | rows[row, address].astype(np.uint64) << at
+        found = events | rows[row, address].astype(np.uint64) << at
     else:
-        items[is_event] = np.repeat(events, rows[row, address])
+        found = np.repeat(events, rows[row, address])
+        row = np.repeat(row, rows[row, address])
+    if shuffle is not None:
+        found = found[np.lexsort((np.random.default_rng(shuffle).random(len(found)), row))]
+    items[is_event] = found
     start = np.concatenate([[0], ends[steps - 1 :: steps]]).astype(np.uint64)
     return items, start
 
 
 def _decode(
     core: Core, items: np.ndarray, samples: int, steps: int
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Spikes (samples, steps, outputs), for an integrator membranes, and steps (samples,)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes, an integrator's membranes, (samples, steps, outputs), and steps (samples,)."""
     token = (items & np.uint64(1)).astype(bool)
     rows, used = _rows((items[token] & np.uint64(2)) != 0, samples, steps)
     if len(used) != samples:
@@ -98,9 +112,11 @@ def _decode(
     np.add.at(counts, (at, to), 1)
     shape = (samples, steps, core.n_outputs)
     if not core.payload_width:
-        return counts.astype(np.int16).reshape(shape), None, used
+        return counts.reshape(shape), used
+    parts = core.output_parts()
+    graded = np.repeat([part.membrane for part in parts], [part.n for part in parts])
     wrong = np.zeros(counts.shape, bool)
-    wrong[rows] = counts[rows] != 1
+    wrong[rows] = (counts[rows] != 1) & graded
     if wrong.any():
         where, neuron = np.argwhere(wrong)[0]
         raise SimulationError(
@@ -108,9 +124,17 @@ def _decode(
             f"membrane {counts[where, neuron]} times instead of once"
         )
     raw = (items[~token] >> np.uint64(2 + width)).astype(np.int64)
-    mem = np.zeros((samples * steps, core.n_outputs), np.int64)
-    mem[at, to] = _signed(raw, core.payload_width)
-    return np.zeros(shape, np.int16), mem.reshape(shape), used
+    values = _signed(raw, core.payload_width)
+    spikes = (values != 1) & ~graded[to]
+    if spikes.any():
+        where = int(np.argmax(spikes))
+        raise SimulationError(
+            f"sample {at[where] // steps}, step {at[where] % steps}: a spike of output neuron "
+            f"{to[where]} carries {values[where]}, must be 1"
+        )
+    held = graded[to]
+    counts[at[held], to[held]] = values[held]
+    return counts.reshape(shape), used
 
 
 def _rows(last: np.ndarray, samples: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -158,6 +182,7 @@ def run_core(
     progress: Callable[[int, int], None] | None = None,
     back_pressure: float = 0.0,
     seed: int = 0,
+    shuffle: int | None = None,
     hang: int = 1_000_000,
     steps: int | None = None,
     load: Path | None = None,
@@ -165,8 +190,8 @@ def run_core(
     """Runs samples (samples, steps, inputs) through a program that `build_core` made.
 
     `steps`: the output's steps a sample, where they are not the input's.
-    `name`: the output population, for messages. `hang`: clock cycles without any item moving
-    after which the core counts as stuck. The rest as in `simulate_rtl`.
+    `name`: the output population, where `core` does not say it. `hang`: clock cycles without any
+    item moving after which the core counts as stuck. The rest as in `simulate_rtl`.
     """
     if not 0 <= back_pressure < 1:
         raise InputError(f"back pressure {back_pressure}: a probability, 0 to below 1")
@@ -202,7 +227,7 @@ def run_core(
         stimuli: dict[tuple[int, int], Path] = {}
         for _mode, a, b in plan:
             if (a, b) not in stimuli:
-                items, start = encode_items(core, x[a:b])
+                items, start = encode_items(core, x[a:b], shuffle)
                 quiet = int(hang / (1 - back_pressure))
                 head = np.array([MAGIC, b - a, steps, quiet, int(core.stops)], np.uint64)
                 stimuli[a, b] = scratch / f"stimulus-{a}-{b}.bin"
@@ -249,6 +274,13 @@ def _collect(
     monitor_file: Path,
 ) -> SimResult:
     samples, steps = shape
+    parts = core.output_parts(name)
+    ends = np.cumsum([part.n for part in parts])[:-1]
+
+    def split(values: np.ndarray) -> list[np.ndarray]:
+        """Views, a population each."""
+        return np.split(values, ends, axis=2)
+
     values = np.zeros((samples, steps, core.n_outputs), np.int64)
     cycles = np.zeros(samples, np.int64)
     interval = np.zeros(samples, np.int64)
@@ -266,8 +298,7 @@ def _collect(
         count, n_items = int(data[1]), int(data[2])
         first = data[4 : 5 + count].astype(np.int64)
         done = data[5 + count : 5 + 2 * count].astype(np.int64)
-        spikes, mem, ran = _decode(core, data[5 + 2 * count :][:n_items], count, steps)
-        out = spikes if mem is None else mem
+        out, ran = _decode(core, data[5 + 2 * count :][:n_items], count, steps)
         if task.mode == "alone":
             values[task.first : task.stop] = out
             used[task.first : task.stop] = ran
@@ -283,20 +314,22 @@ def _collect(
                 f"the core's output depends on its pace: sample {at} ends after {used[at]} steps "
                 f"alone, after {ran[at]} in pass {mode!r}"
             )
-        mismatch = first_mismatch(
-            {name: values},
-            {name: out},
-            labels=("alone", mode),
-            quantity="membrane" if core.payload_width else "spikes",
-        )
-        if mismatch is not None:
-            raise SimulationError(f"the core's output depends on its pace: {mismatch}")
+        for part, one, other in zip(parts, split(values), split(out), strict=True):
+            mismatch = first_mismatch(
+                {part.name: one},
+                {part.name: other},
+                labels=("alone", mode),
+                quantity="membrane" if part.membrane else "spikes",
+            )
+            if mismatch is not None:
+                raise SimulationError(f"the core's output depends on its pace: {mismatch}")
     recorded = _read_monitors(monitors, monitor_file, used, steps) if monitors else {}
     mem_out = {key: pair[0] for key, pair in recorded.items()}
     hidden = {key: pair[1] for key, pair in recorded.items()}
-    if core.payload_width:
-        mem_out[name] = values
-        values = np.zeros_like(values)
+    for part, own in zip(parts, split(values), strict=True):
+        if part.membrane:
+            mem_out[part.name] = own.copy()
+            own[:] = 0
     return SimResult(values.astype(np.int16), mem_out or None, cycles, interval, used, hidden)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
 from spikefab.gen.samples import check_samples
-from spikefab.sim.core_program import Core, Monitor, build_core
+from spikefab.sim.core_program import Core, Monitor, OutputPart, build_core
 from spikefab.sim.core_run import SimResult, run_core
 from spikefab.sim.gates import family_of, netlist
 from spikefab.sim.toolchain import Progress, cells, locked
@@ -39,6 +39,7 @@ def simulate_rtl(
     message: Progress | None = None,
     back_pressure: float = 0.0,
     seed: int = 0,
+    shuffle: int | None = None,
 ) -> SimResult:
     """Runs samples through the module `spikefab_core` of a design.
 
@@ -47,6 +48,7 @@ def simulate_rtl(
     `fst`: where to write a waveform of the samples, each alone in the core.
     `record`: populations whose membranes and spikes to record (`rtl` only).
     `back_pressure`: probability of a pause at either end, a cycle, in one more pass with `seed`.
+    `shuffle`: a seed for the order of the events in each step; None: in order of address.
     `progress(done, total)` counts samples; `message` takes lines about the tools.
     Raises `SimulationError` where the core hangs or its passes differ, `InputError` for samples
     that it does not take and tools that are missing.
@@ -56,7 +58,10 @@ def simulate_rtl(
     steps = qnet.input.steps or x.shape[1]
     if qnet.input.framed:
         x = x[:, None]
-    last = qnet.layers[-1]
+    parts = tuple(
+        OutputPart(name=layer.name, n=layer.neuron.n, membrane=not layer.neuron.spiking)
+        for layer in qnet.output_layers
+    )
     loaded = design.manifest.get("load")
     load = design.path / "memory" / "load.hex" if loaded else None
     if load is not None and not load.is_file():
@@ -64,11 +69,16 @@ def simulate_rtl(
     core = Core(
         n_inputs=qnet.n_inputs,
         n_outputs=qnet.n_outputs,
-        payload_width=0 if last.neuron.spiking else last.neuron.membrane_width,
+        payload_width=max(
+            0 if layer.neuron.spiking else layer.neuron.membrane_width
+            for layer in qnet.output_layers
+        ),
         value_width=qnet.input.payload_width,
         changes=qnet.input.coding == "delta",
         stops=qnet.stop is not None,
         load_words=loaded["words"] if loaded else 0,
+        drains=any(edge.recurrent for layer in qnet.layers for edge in layer.edges),
+        parts=parts,
     )
     monitors = _monitors(design, record) if record else []
     if fst is not None:
@@ -105,15 +115,15 @@ def simulate_rtl(
             progress=message,
         )
     hang = 10_000 + 4 * sum(
-        layer.synapse.n_in * (qnet.input_max if k == 0 else qnet.layers[k - 1].neuron.max_count)
-        * layer.neuron.n + layer.neuron.n * (1 + layer.neuron.max_count)
-        for k, layer in enumerate(qnet.layers)
-    )  # fmt: skip
+        sum(edge.n_source * qnet.source_max(edge.source) for edge in layer.edges) * layer.neuron.n
+        + layer.neuron.n * (1 + layer.neuron.max_count)
+        for layer in qnet.layers
+    )
     return run_core(
         program,
         core,
         x.reshape(*x.shape[:2], -1),
-        name=last.name,
+        shuffle=shuffle,
         monitors=monitors,
         fst=fst,
         progress=progress,

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a network's edges become the ports of a core's layers, and in what order these are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikefab.gen.errors import InputError
+from spikefab.gen.qnetwork import QLayer, QNetwork
+from spikefab.hdl.params import INPUT, PortParams, find_deadlock
+
+__all__ = ["Connections", "connect"]
+
+Ports = tuple[PortParams, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connections:
+    """The graph as `CoreParams` has it."""
+
+    ports: tuple[Ports, ...]
+    outputs: tuple[int, ...]
+    input_size: int
+
+
+def connect(qnet: QNetwork) -> Connections:
+    """The ports of each layer, and the outputs. Raises `InputError` for what no core can be."""
+    numbers = {layer.name: k for k, layer in enumerate(qnet.layers)}
+    shown: dict[str, str] = {}
+    for out in qnet.outputs:
+        if out.source in shown:
+            raise InputError(
+                f"outputs {shown[out.source]!r} and {out.name!r} show the same population, "
+                f"{out.source!r}: leave one of them out"
+            )
+        shown[out.source] = out.name
+    fed = {edge.source for layer in qnet.layers for edge in layer.edges}
+    for layer in qnet.layers:
+        if not layer.neuron.spiking and layer.name in fed:
+            raise InputError(
+                f"{layer.name}: an integrator drives another population; on the fabric only "
+                "spikes do: let it spike, or make it an output"
+            )
+        if layer.name not in fed and layer.name not in shown:
+            raise InputError(f"{layer.name}: drives nothing and is no output: leave it out")
+    if not qnet.is_chain:
+        _only_chains(qnet)
+    inputs = sum(i.n for i in qnet.inputs)
+    outputs = tuple(numbers[out.source] for out in qnet.outputs)
+    ports = [_ports(qnet, layer, numbers) for layer in qnet.layers]
+    # Recurrent ports first is always possible where they close cycles. Where the others can come
+    # first, their events overlap with the pass that makes the recurrent ones.
+    for k, own in enumerate(ports):
+        turned = tuple(sorted(own, key=lambda port: port.recurrent))
+        if turned != own:
+            tried = [*ports[:k], turned, *ports[k + 1 :]]
+            if len(_stuck(tried, outputs)) <= len(_stuck(ports, outputs)):
+                ports = tried
+    stuck = _stuck(ports, outputs)
+    if stuck:
+        names = ", ".join(qnet.layers[k].name for k in stuck if k != INPUT)
+        raise InputError(
+            f"{names}: would wait for each other for ever: a step of one is needed before and "
+            "after that of another; take out a connection that delays by a step beside one that "
+            "does not"
+        )
+    return Connections(ports=tuple(ports), outputs=outputs, input_size=inputs)
+
+
+def _stuck(ports: Sequence[Ports], outputs: Sequence[int]) -> list[int]:
+    return find_deadlock(ports, outputs) or []
+
+
+def _only_chains(qnet: QNetwork) -> None:
+    if qnet.input.coding != "spikes":
+        raise InputError(
+            f"--input {qnet.input.coding}: needs a chain of populations; network {qnet.name!r} has "
+            "branches, loops, or several inputs or outputs: give it spikes"
+        )
+    if qnet.stop is not None:
+        raise InputError(
+            f"--early-stop: needs a chain of populations; network {qnet.name!r} has branches, "
+            "loops, or several inputs or outputs: leave it out"
+        )
+
+
+def _ports(qnet: QNetwork, layer: QLayer, numbers: dict[str, int]) -> Ports:
+    found = []
+    sources: set[tuple[str, bool]] = set()
+    for edge, part in zip(layer.edges, layer.columns, strict=True):
+        if (edge.source, edge.recurrent) in sources:
+            raise InputError(
+                f"{layer.name}: two connections from {edge.source!r}: add their weights up"
+            )
+        sources.add((edge.source, edge.recurrent))
+        span = qnet.input_ranges.get(edge.source)
+        found.append(
+            PortParams(
+                source=numbers.get(edge.source, INPUT),
+                base=0 if span is None else span.start,
+                size=edge.n_source,
+                offset=part.start,
+                recurrent=edge.recurrent,
+            )
+        )
+    if all(port.recurrent for port in found):
+        # Something has to say when a sample's first step ends.
+        found.append(PortParams(source=INPUT, size=0))
+    return tuple(found)
