@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,8 +31,10 @@ class Difference:
 
     spikes: int
     """Outputs (sample, step, neuron) whose spike counts differ."""
+    outputs: int
+    """All outputs."""
     share: float
-    """The same, as a share of all outputs."""
+    """Those that differ as a share of all."""
     first_spike: tuple[int, int, int] | None
     """(sample, step, neuron) of the first one, samples first; None where there is none."""
     membrane: float
@@ -108,6 +112,33 @@ class Fidelity:
                 f"{100 * self.integer_accuracy:.2f} % in integers"
             )
         return [*out, text]
+
+    def by_step(self, width: int = 64) -> list[str]:
+        """A picture a layer: how far it is off in each step, from the first to the last."""
+        size = max((len(layer.name) for layer in self.layers), default=0)
+        out = []
+        for layer in self.layers:
+            d = layer.whole
+            if layer.spiking:
+                outputs = d.outputs / self.steps
+                values = [100 * count / outputs for count in d.spikes_by_step]
+                scale = f"{max(values):.3g} % of a step's spikes differ"
+            else:
+                values = list(d.membrane_by_step)
+                scale = f"{max(values):.3g} between membranes"
+            if any(values):
+                scale = f"at most {scale}"
+            out.append(f"{layer.name:<{size}} {_bars(values, width)} {scale}")
+        return out
+
+
+def _bars(values: Sequence[float], width: int) -> str:
+    """Values in order as characters of eight heights, a dot for 0; the largest one of several."""
+    n = min(width, len(values))
+    ends = [round(k * len(values) / n) for k in range(n + 1)]
+    tops = [max(values[a:b]) for a, b in pairwise(ends)]
+    most = max(tops) or 1.0
+    return "".join("·▁▂▃▄▅▆▇█"[math.ceil(8 * top / most)] for top in tops)
 
 
 def predicted_class(
@@ -270,6 +301,7 @@ class _Tally:
     def difference(self) -> Difference:
         return Difference(
             spikes=self.spikes,
+            outputs=self.outputs,
             share=self.spikes / max(1, self.outputs),
             first_spike=self.first,
             membrane=self.membrane,

@@ -153,6 +153,36 @@ def test_the_result_is_plain_values_and_readable_lines(x: np.ndarray) -> None:
     assert "accuracy" in lines[-1]
 
 
+def test_differences_step_by_step_and_their_picture(x: np.ndarray) -> None:
+    network, qnet = pair(li_output=True)
+    names = [layer.name for layer in qnet.layers]
+    reference = run_reference(network, x, record=True)
+    golden = run_golden(qnet, x, record=names)
+    result = compare_to_reference(network, qnet, x, chunk_bytes=400_000)
+    assert reference.mem is not None
+    for layer, q in zip(result.layers, qnet.layers, strict=True):
+        differ = reference.spikes[layer.name] != golden.spikes[layer.name]
+        assert layer.whole.outputs == differ.size
+        assert list(layer.whole.spikes_by_step) == differ.sum(axis=(0, 2)).tolist()
+        lsb = q.scale / 2.0**q.neuron.fraction_bits
+        off = np.abs(golden.mem[layer.name] * lsb - reference.mem[layer.name])
+        assert list(layer.whole.membrane_by_step) == off.max(axis=(0, 2)).tolist()
+        assert max(layer.whole.membrane_by_step) == layer.whole.membrane
+    first, _, li = result.by_step()
+    counts = result.layers[0].whole.spikes_by_step
+    bars = first.split()[1]
+    assert len(bars) == 20
+    assert bars[int(np.argmax(counts))] == "█"
+    assert [bar == "·" for bar in bars] == [count == 0 for count in counts]
+    share = 100 * max(counts) / (30 * 12)
+    assert first.endswith(f"at most {share:.3g} % of a step's spikes differ")
+    assert li.endswith(f"at most {result.layers[2].whole.membrane:.3g} between membranes")
+    short = result.by_step(width=5)[0].split()[1]
+    assert short.index("█") == int(np.argmax(counts)) // 4
+    same = compare_to_reference(*pair(exact=True), x).by_step()
+    assert same[0] == f"lif0 {'·' * 20} 0 % of a step's spikes differ"
+
+
 def test_labels_and_samples_of_the_wrong_shape_are_refused(x: np.ndarray) -> None:
     network, qnet = pair()
     with pytest.raises(InputError, match=r"y has shape \(29,\)"):
