@@ -187,8 +187,9 @@ def _membrane(neuron: Neuron) -> Membrane:
             return lambda v, x, _: v + rate * ((rest - v) + x)
         return lambda v, x, _: v + rate * ((x + rest) - v)
     if d.input_gain == "li-decay" and not cuba and not neuron.spiking and "tau" in source:
-        # rockpool's ExpSyn: the input is added, then all decays.
-        return lambda v, x, y: ((v + x) if y is None else (v + x) + y) * decay
+        # rockpool's ExpSyn: the input is added, then all decays; it leaks towards 0.
+        offset = neuron.offset.astype(np.float32)
+        return lambda v, x, y: ((v + x) if y is None else (v + x) + y) * decay + offset
     drive = _driven(neuron)
     if np.all(decay == 1):
         return drive

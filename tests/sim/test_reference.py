@@ -91,20 +91,35 @@ def test_reproduces_framework(
 
 @pytest.mark.parametrize(
     ("framework", "graph", "dialect"),
-    [("norse", "norse", "norse"), ("snntorch", "norse", "snntorch-zero"),
-     ("rockpool", "rockpool", "rockpool,state=clear"), ("nengo", "norse", "nir-literal")],
-)  # fmt: skip
+    [
+        ("norse", "norse", "norse"),
+        ("snntorch", "norse", "snntorch-zero"),
+        ("rockpool", "rockpool", "rockpool,state=clear"),
+        ("rockpool", "norse", "nir-literal,decay=exp"),
+        ("spyx", "norse", "spyx,input_gain=r*dt/tau"),
+        ("sinabs", "rockpool", "sinabs,norm_input=false"),
+        ("lava_cpu_fixed", "norse", "nir-literal,reset=zero"),
+        ("lava_cpu_float", "norse", "nir-literal,reset=zero"),
+        ("lava_loihi_fixed", "norse", "nir-literal,reset=zero"),
+        # Four spikes far apart: what else these do does not show.
+        ("nengo", "norse", "nir-literal"),
+        ("spinnaker2", "norse", "nir-literal"),
+        ("exact", "norse", "nir-literal"),
+    ],
+)
 def test_reproduces_the_nir_papers_lif(
     framework: str, graph: str, dialect: str, shared_data: Path
 ) -> None:
-    """Columns: input spike, membrane (each framework records it elsewhere), output spike."""
+    """Columns: input (sinabs' is scaled), membrane (recorded here or there), output spike."""
     table = np.loadtxt(shared_data / "lif_paper" / f"lif_{framework}.csv", delimiter=",")
     path = shared_data / "nir" / f"nirpaper_lif_{graph}.nir"
     network = load_network(path, dialect=dialect, dt=1e-4)
-    result = run_reference(network, table[None, :, :1].astype(int))
+    result = run_reference(network, (table[None, :, :1] > 0).astype(int))
     (spikes,) = result.spikes.values()
     assert spikes.sum() == 4
-    np.testing.assert_array_equal(spikes[0, :, 0], table[:, 2])
+    # A process of Lava hands its spikes on in the next step.
+    late = int(framework.startswith("lava"))
+    np.testing.assert_array_equal(spikes[0, : 1000 - late, 0], table[late:, 2])
 
 
 def test_config_runs_as_the_graph(shared_data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The float reference on graphs: against plain sums over single neurons, and by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from float_networks import make_neuron
+from hypothesis import HealthCheck, assume, given, settings
+from plain_network import Drawn, drawn_networks, evaluate, to_network
+
+from spikefab.gen.dialect import parse_dialect
+from spikefab.gen.errors import InputError
+from spikefab.gen.network import Input, Network, Output, Population, Projection
+from spikefab.gen.operations import Delay, Dense
+from spikefab.sim.reference import run_reference
+
+
+def _agrees(drawn: Drawn) -> None:
+    outputs, mem, near = evaluate(drawn)
+    if not drawn.exact:
+        assume(near > 1e-4)
+    network = to_network(drawn)
+    largest = max(np.abs(values).max() for values in (*mem.values(), *outputs.values()))
+    assume(largest < 1e4)
+    result = run_reference(network, drawn.x, record=True)
+    assert result.mem is not None
+    for cell, population in zip(drawn.cells, network.populations, strict=True):
+        if population.neuron.spiking:
+            np.testing.assert_array_equal(result.spikes[cell.name], outputs[cell.name])
+        np.testing.assert_allclose(
+            result.mem[cell.name], mem[cell.name], rtol=1e-5, atol=1e-5, err_msg=cell.name
+        )
+
+
+@settings(
+    derandomize=True, max_examples=150, deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(drawn_networks())
+def test_drawn_graphs_agree_with_single_neurons(drawn: Drawn) -> None:
+    _agrees(drawn)
+
+
+@pytest.mark.slow
+@settings(
+    derandomize=True, max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(drawn_networks())
+def test_many_drawn_graphs_agree_with_single_neurons(drawn: Drawn) -> None:
+    _agrees(drawn)
+
+
+def _net(dialect: str, *, li: bool = False, size: int = 1, **values: float) -> Network:
+    """`in` -> `a` -> `b`, all weights 1, of IF neurons; `a` may be an integrator."""
+    parsed = parse_dialect(dialect)
+    a, b = (
+        Population(name=name, shape=(size,), neuron=make_neuron(size, parsed, spiking, **values))
+        for name, spiking in (("a", not li), ("b", True))
+    )
+    eye = np.eye(size)
+    return Network(
+        name="net",
+        inputs=(Input(name="in", shape=(size,)),),
+        outputs=(Output(name="out", source="b"),),
+        populations=(a, b),
+        projections=(
+            Projection.dense(name="ia", source="in", target="a", weight=eye),
+            Projection.dense(name="ab", source="a", target="b", weight=eye),
+        ),
+        dialect=parsed,
+        dt=1.0,
+    )
+
+
+def _with(network: Network, *projections: Projection) -> Network:
+    return replace(network, projections=(*network.projections, *projections))
+
+
+def _spikes(network: Network, x: list[int], of: str = "b") -> list[int]:
+    return run_reference(network, np.array(x).reshape(1, -1, 1)).spikes[of][0, :, 0].tolist()
+
+
+def test_an_integrator_passes_its_membrane_on() -> None:
+    """`a` counts its input, and `b`, without memory of its own, compares that with 2."""
+    network = _net("nir-literal,reset=zero", li=True)
+    b = make_neuron(1, network.dialect, decay=0.0, threshold=2.0)
+    network = replace(network, populations=(network.populations[0],
+                                            replace(network.populations[1], neuron=b)))  # fmt: skip
+    assert _spikes(network, [1, 1, 0, 1, 0, -2]) == [0, 0, 0, 1, 1, 0]
+
+
+def test_feedback_comes_a_step_later_and_a_delay_on_top() -> None:
+    """A spike of `b` holds `a` back in the next step, or in that after d more."""
+    feedback = {"name": "ba", "source": "b", "target": "a", "recurrent": True}
+    inhibit = Dense(weight=np.array([[-2.0]]))
+    network = _net("norse,compare=ge", threshold=1.0)
+    assert _spikes(network, [1] * 6) == [1] * 6
+    once = _with(network, Projection(operations=(inhibit,), **feedback))
+    assert _spikes(once, [1] * 6) == [1, 0, 0, 1, 0, 0]
+    line = Delay(shape=(1,), steps=np.array([2]))
+    late = _with(network, Projection(operations=(line, inhibit), **feedback))
+    assert _spikes(late, [1] * 8) == [1, 1, 1, 0, 0, 0, 0, 0]
+
+
+def test_a_recurrent_edge_may_lead_forward() -> None:
+    """From the input, or from a population that lies before, it is a step of delay."""
+    network = _net("norse,compare=ge", threshold=1.0)
+    skip = Projection.dense(
+        name="ib", source="in", target="b", weight=np.eye(1) * 0.5, recurrent=True
+    )
+    assert _spikes(_with(network, skip), [1, 0, 1, 0, 0]) == [1, 0, 1, 0, 0]
+    network = replace(network, projections=(network.projections[0],
+                      replace(network.projections[1], recurrent=True)))  # fmt: skip
+    assert _spikes(network, [1, 0, 1, 0, 0]) == [0, 1, 0, 1, 0]
+
+
+def test_state_is_carried_from_sample_to_sample() -> None:
+    """Two samples in a row are one of twice the length, however the samples are split."""
+    x = np.array([[1, 0, 0], [0, 1, 1], [0, 1, 0]])[..., None]
+    kept = run_reference(_net("norse,state=carry", threshold=1.5), x, record=True)
+    cleared = run_reference(_net("norse", threshold=1.5), x)
+    whole = run_reference(_net("norse", threshold=1.5), x.reshape(1, 9, 1), record=True)
+    assert kept.mem is not None
+    assert whole.mem is not None
+    np.testing.assert_array_equal(kept.spikes["a"].ravel(), whole.spikes["a"].ravel())
+    np.testing.assert_array_equal(kept.mem["b"].ravel(), whole.mem["b"].ravel())
+    assert kept.spikes["a"].tolist() != cleared.spikes["a"].tolist()
+
+
+def _two_inputs() -> Network:
+    network = _net("norse", size=2)
+    more = Projection.dense(name="ja", source="jn", target="a", weight=np.ones((2, 3)))
+    network = replace(network, inputs=(*network.inputs, Input(name="jn", shape=(3,))))
+    return _with(network, more)
+
+
+def test_several_inputs_are_given_by_name_or_in_a_row() -> None:
+    rng = np.random.default_rng(2)
+    x = {"in": rng.integers(0, 2, (4, 5, 2)), "jn": rng.integers(0, 2, (4, 5, 3))}
+    named = run_reference(_two_inputs(), x)
+    row = run_reference(_two_inputs(), np.concatenate([x["in"], x["jn"]], axis=2))
+    assert named.spikes["b"].any()
+    np.testing.assert_array_equal(named.spikes["b"], row.spikes["b"])
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ({"in": (1, 4, 2)}, r"given for 'in'; the network's inputs are 'in', 'jn'"),
+        ({"in": (1, 4, 2), "jn": (1, 4, 2)}, r"of 'jn' has shape \(1, 4, 2\); it must be"),
+        ({"in": (1, 4, 2), "jn": (1, 5, 3)}, r"differs in samples or steps: 'in' \(1, 4\), 'jn'"),
+        ((1, 4, 6), r"has shape \(1, 4, 6\); it must be \(samples, steps, 5\)"),
+    ],
+)
+def test_refuses_inputs(x: dict | tuple, message: str) -> None:
+    data = np.zeros(x, int) if isinstance(x, tuple) else {
+        name: np.zeros(shape, int) for name, shape in x.items()
+    }  # fmt: skip
+    with pytest.raises(InputError, match=message):
+        run_reference(_two_inputs(), data)
