@@ -304,15 +304,19 @@ class _Layer:
 
 def _graph(shape: tuple[int, ...], layers: list[_Layer]) -> Graph:
     """The layers as the chain of nodes that a NIR graph would have."""
+    taken = {layer.name for layer in layers}
+
+    def free(name: str) -> str:
+        return free(f"{name}_") if name in taken else name
+
     nodes = {"input": Node(kind="Input", values={"shape": shape})}
     if len(shape) > 1:
         flat = {"start_dim": 0, "end_dim": -1}
-        nodes[f"{layers[0].name}.flatten"] = Node(kind="Flatten", values=flat)
+        nodes[free(f"{layers[0].name}.flatten")] = Node(kind="Flatten", values=flat)
     for layer in layers:
         kind = "Linear" if layer.bias is None else "Affine"
-        nodes[f"{layer.name}.weights"] = Node(
-            kind=kind, values={"weight": layer.weight, "bias": layer.bias}
-        )
+        weights = {"weight": layer.weight, "bias": layer.bias}
+        nodes[free(f"{layer.name}.weights")] = Node(kind=kind, values=weights)
         nodes[layer.name] = Node(kind=NEURONS[layer.kind], values=dict(layer.parameters))
     nodes["output"] = Node(kind="Output", values={})
     return Graph(nodes=nodes, edges=list(pairwise(nodes)))

@@ -12,6 +12,7 @@ import argparse
 
 from spikefab.gen.dialect import describe_dialects
 from spikefab.gen.errors import InputError
+from spikefab.gen.network_text import describe_network
 from spikefab.scripts.console import Output
 from spikefab.scripts.options import (
     add_network,
@@ -43,12 +44,16 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if options.net is None:
         raise InputError("NET: missing; give a .nir graph or a .toml config (or --dialects)")
     network = network_of(options)
-    samples = samples_of(options, network)
-    prepared = prepare(network, quantise_of(options, network, samples), samples)
-    prepared, stop = stop_of(options, prepared, samples)
     for note in network.notes:
         output.say(f"note: {note}")
     output.say(f"{network.name}: dialect {network.dialect}, dt {network.dt:g} s")
+    graph = describe_network(network)
+    for line in graph:
+        output.say(f"  {line}")
+    samples = samples_of(options, network)
+    prepared = prepare(network, quantise_of(options, network, samples), samples)
+    prepared, stop = stop_of(options, prepared, samples)
+    output.say("in integers:")
     for line in prepared.report.lines():
         output.say(f"  {line}")
     values: dict[str, object] = {
@@ -56,6 +61,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         "dialect": str(network.dialect),
         "dt": network.dt,
         "notes": list(network.notes),
+        "graph": graph,
         "layers": prepared.report.lines(),
     }
     if samples.given:
