@@ -17,6 +17,7 @@ __all__ = [
     "line_chart",
     "network_chart",
     "raster_chart",
+    "steps_chart",
     "trace_chart",
 ]
 
@@ -126,6 +127,16 @@ def trace_chart(
     for t in np.flatnonzero(spikes) if spikes is not None else ():
         x, at = xs[int(t)], frame.y(float(integer[int(t)]))
         body.append(circle(x, at, 3.2, "dot spiked"))
+    return svg(frame.width, frame.height, body, label)
+
+
+def steps_chart(values: Sequence[float], *, y_label: str, label: str) -> str:
+    """One number a step, from 0 up."""
+    steps, high = len(values), max(values)
+    frame = Frame((-0.3, steps - 0.7), (0.0, 1.12 * high), width=360, height=190, left=46)
+    body = frame.axes("step", y_label)
+    xs = [frame.x(t) for t in range(steps)]
+    body.append(path(xs, [frame.y(v) for v in values], "stroke integer"))
     return svg(frame.width, frame.height, body, label)
 
 

@@ -72,6 +72,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.say(f"against the float reference, {fidelity.samples} samples:")
         for line in fidelity.lines():
             output.say(f"  {line}")
+        output.say("step by step:")
+        for line in fidelity.by_step():
+            output.say(f"  {line}")
         values["fidelity"] = fidelity.as_dict()
         if stop is not None:
             for line in stop.lines():

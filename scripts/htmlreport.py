@@ -17,6 +17,7 @@ from spikefab.scripts.charts import (
     line_chart,
     network_chart,
     raster_chart,
+    steps_chart,
     trace_chart,
 )
 from spikefab.scripts.files import write_whole
@@ -325,7 +326,22 @@ def _differences(data: ReportData) -> str:
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     explain = "Integers against the float reference, step by step, on the same input."
-    return _section("What rounding changed", explain, f'<div class="scroll">{table}</div>')
+    body = f'<div class="scroll">{table}</div>{_differences_by_step(data)}'
+    return _section("What rounding changed", explain, body)
+
+
+def _differences_by_step(data: ReportData) -> str:
+    parts = []
+    for d in data.differences:
+        if len(d.share_by_step) < 2 or not any(d.share_by_step):
+            continue
+        chart = steps_chart(
+            [100 * share for share in d.share_by_step],
+            y_label="neurons that differ, %",
+            label=f"Differences of {d.name} in each step",
+        )
+        parts.append(f"<div><h3>{escape(d.name)}</h3>{chart}</div>")
+    return f'<div class="pair">{"".join(parts)}</div>' if parts else ""
 
 
 def _notes(notes: Sequence[str]) -> str:

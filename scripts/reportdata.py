@@ -131,6 +131,8 @@ class Difference:
     differing: int
     """Neuron-steps in which the two differ."""
     neuron_steps: int
+    share_by_step: Sequence[float] = ()
+    """Share of the neurons that differ in each step."""
     samples_differing: int | None = None
     samples: int | None = None
     largest_membrane: float | None = None

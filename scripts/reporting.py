@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikefab.gen.design import Design
+from spikefab.gen.drive import drive_of
 from spikefab.gen.network import Network
 from spikefab.gen.network_file import load_saved_network
 from spikefab.gen.options import QuantiseOptions
@@ -107,7 +108,10 @@ def make_report(
         ],
         bit_sweep=None if y is None else _sweep(network, qnet, samples, calibration, reference),
         confusion=None if y is None else _confusion(y, _classes(qnet, golden.spikes, golden.mem)),
-        differences=[_difference(layer.name, reference, golden) for layer in qnet.layers],
+        differences=[
+            _difference(layer.name, reference, golden, layer.name in network.early)
+            for layer in qnet.layers
+        ],
         notes=[
             *network.notes,
             *_stop_note(qnet, golden),
@@ -128,9 +132,9 @@ def make_report(
 def _classes(
     qnet: QNetwork, spikes: dict[str, np.ndarray], mem: dict[str, np.ndarray] | None
 ) -> np.ndarray:
-    last = qnet.layers[-1]
+    first = qnet.output_layers[0]
     return predicted_class(
-        spikes[last.name], None if last.neuron.spiking else (mem or {})[last.name]
+        spikes[first.name], None if first.neuron.spiking else (mem or {})[first.name]
     )
 
 
@@ -138,7 +142,7 @@ def _stop_note(qnet: QNetwork, golden: GoldenResult) -> list[str]:
     """What an early stop does, and that the other figures are of all steps."""
     if qnet.stop is None:
         return []
-    last, used = qnet.layers[-1], golden.steps_used
+    (last,), used = qnet.output_layers, golden.steps_used
     score = scores(golden.spikes[last.name], golden.mem.get(last.name))
     samples = np.arange(len(used))
     same = (score[samples, used - 1].argmax(axis=1) == score[:, -1].argmax(axis=1)).mean()
@@ -205,7 +209,8 @@ def _traces(qnet: QNetwork, golden: GoldenResult, reference: ReferenceResult) ->
     """The liveliest neurons of the first and the last layer, in float units."""
     assert reference.mem is not None
     traces = []
-    layers = [qnet.layers[0], qnet.layers[-1]] if len(qnet.layers) > 1 else [qnet.layers[0]]
+    ends = {layer.name: layer for layer in (qnet.layers[0], qnet.output_layers[0])}
+    layers = list(ends.values())
     for layer in layers:
         activity = golden.spikes[layer.name][0].sum(axis=0)
         if not layer.neuron.spiking:
@@ -227,13 +232,16 @@ def _traces(qnet: QNetwork, golden: GoldenResult, reference: ReferenceResult) ->
 
 def _weights(network: Network, qnet: QNetwork) -> Sequence[WeightChange]:
     changes = []
-    for (projection, population), layer in zip(network.chain(), qnet.layers, strict=True):
-        gain = population.neuron.gain[:, None]
+    into = {
+        population.name: (population, projections) for population, projections in network.layers()
+    }
+    order = [*(i.name for i in qnet.inputs), *(layer.name for layer in qnet.layers)]
+    for layer in qnet.layers:
         scale = np.broadcast_to(layer.scale, layer.neuron.n)[:, None]
         changes.append(
             WeightChange(
                 name=layer.name,
-                before=projection.weight * gain,
+                before=drive_of(*into[layer.name], order, network.early).weight,
                 after=layer.weights * scale,
                 bits=layer.synapse.weight_width,
                 ternary=layer.ternary,
@@ -284,8 +292,13 @@ def _confusion(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _difference(name: str, reference: ReferenceResult, golden: GoldenResult) -> Difference:
+def _difference(
+    name: str, reference: ReferenceResult, golden: GoldenResult, early: bool
+) -> Difference:
+    """`early`: the integers put out spikes a step before the reference."""
     a, b = reference.spikes[name], golden.spikes[name]
+    if early:
+        b = np.concatenate([np.zeros_like(b[:, :1]), b[:, :-1]], axis=1)
     differs = a != b
     return Difference(
         name=name,
@@ -293,6 +306,7 @@ def _difference(name: str, reference: ReferenceResult, golden: GoldenResult) -> 
         spikes_integer=int(b.sum()),
         differing=int(differs.sum()),
         neuron_steps=differs.size,
+        share_by_step=tuple(differs.mean(axis=(0, 2)).tolist()),
         samples_differing=int(differs.any(axis=(1, 2)).sum()),
         samples=len(a),
     )

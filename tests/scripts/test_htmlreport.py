@@ -134,6 +134,7 @@ def full() -> ReportData:
                 samples_differing=9,
                 samples=364,
                 largest_membrane=0.0625,
+                share_by_step=[0.0, 0.25, 0.125],
             )
         ],
         notes=["dt = 0.0001 s"],
@@ -167,6 +168,12 @@ def test_page_is_well_formed_and_stands_alone(data: ReportData) -> None:
     assert "url(" not in text
     assert "@import" not in text
     assert not re.search(r'="[^"]*\bnan\b', text)
+
+
+def test_differences_are_drawn_over_steps() -> None:
+    assert "Differences of hidden in each step" in page(full())
+    silent = dataclasses.replace(full().differences[0], share_by_step=[0.0, 0.0])
+    assert "in each step" not in page(dataclasses.replace(full(), differences=[silent]))
 
 
 def test_numbers_appear() -> None:
