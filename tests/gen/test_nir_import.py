@@ -251,6 +251,16 @@ def test_exporter_is_recognised(graph: nir.NIRGraph, dialect: str, dt: float) ->
     assert any(note.startswith(f"dialect = {dialect}: recognised") for note in network.notes)
 
 
+def test_snntorch_is_recognised_by_its_synapses() -> None:
+    def cuba(r: float) -> nir.CubaLIF:
+        tau, syn, zero, one = (np.full(2, v) for v in (1e-3, 2e-4, 0.0, 1.0))
+        return nir.CubaLIF(tau_syn=syn, tau_mem=tau, r=r * one, v_leak=zero, v_threshold=one,
+                           w_in=2 * one)  # fmt: skip
+
+    assert import_nir(_single(cuba(10.0))).dialect.preset == "snntorch-subtract"
+    assert "give --dialect, one of" in _problems(_single(cuba(9.0)), dialect=None)
+
+
 @pytest.mark.parametrize("node", [_lif(2), _if(2), _lif(2, tau=1e-3, r=10.001)])
 def test_unknown_exporter_is_asked_for(node: nir.NIRNode) -> None:
     assert "give --dialect, one of nir-literal, snntorch-subtract" in _problems(
