@@ -179,6 +179,9 @@ def board_shell(
         n_outputs=core_params.n_outputs,
         input_width=core_params.input.payload_width,
         output_width=core_params.output_width,
+        counted=core_params.counted_outputs,
+        # The class is the first output's.
+        n_classes=core_params.layers[core_params.output_layers[0]].neuron.n,
         load_words=load_words(core_params.layers),
         design_hash=design_hash,
         divisor=plan.divisor,

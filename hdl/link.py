@@ -39,6 +39,10 @@ class LinkParams:
     """Bits of an input event's value, 0 to 8; 0: spikes."""
     output_width: int
     """Bits of an output event's signed payload, 0 to 40; 0: spikes."""
+    counted: tuple[tuple[int, int], ...] = ()
+    """As `ReadoutParams.counted`."""
+    n_classes: int | None = None
+    """As `ReadoutParams.n_classes`."""
     load_words: int = 0
     """16-bit words that the core's memories need before they can be used, 0 to 2**23; 0: none."""
     design_hash: bytes
@@ -71,7 +75,12 @@ class LinkParams:
 
     @property
     def readout(self) -> ReadoutParams:
-        return ReadoutParams(n_outputs=self.n_outputs, output_width=self.output_width)
+        return ReadoutParams(
+            n_outputs=self.n_outputs,
+            output_width=self.output_width,
+            counted=self.counted,
+            n_classes=self.n_classes,
+        )
 
     @property
     def capacity(self) -> int:

@@ -331,6 +331,8 @@ class LayerParams:
     structure: ConvJoin | SparseParams | None = None
     """What is connected to what; None: everything to everything. Addresses of sources are those of
     the structure."""
+    graded: bool = False
+    """A neuron's spikes of a step leave as one event, whose value is their count."""
     grid: GridParams | None = None
     """The population as maps: its addresses, and its layout, padding included; None: neuron n has
     address n. `n` and `n_out` count the places of the layout."""
@@ -352,6 +354,8 @@ class LayerParams:
                  self.folds, f"a divisor of the lanes, {self.lanes}")  # fmt: skip
         _require(0 <= self.replay <= MAX_STEPS, f"layer {self.name!r}: replay", self.replay,
                  f"0 to {MAX_STEPS} steps")  # fmt: skip
+        _require(not self.graded or self.neuron.count_width > 1, f"layer {self.name!r}: graded",
+                 self.graded, "False where a neuron spikes once a step at most")  # fmt: skip
         _require(self.synapse.n_out == self.neuron.n, f"layer {self.name!r}: synapse.n_out",
                  self.synapse.n_out, f"the population's size, {self.neuron.n}")  # fmt: skip
         if self.grid is not None:
@@ -391,6 +395,11 @@ class LayerParams:
         if isinstance(self.structure, SparseParams):
             return self.structure.n_entries
         return self.synapse.n_in * self.groups
+
+    @property
+    def event_width(self) -> int:
+        """Bits of the value that each of a population's spikes carries; 0: none, it counts 1."""
+        return self.neuron.count_width if self.graded else 0
 
     @property
     def groups(self) -> int:
@@ -565,8 +574,9 @@ class CoreParams:
         width = self.input.payload_width if graded else 0
         replay = self.input.steps if self.input.coding == "static" else 0
         for k, (layer, ports) in enumerate(zip(self.layers, self.layer_ports, strict=False)):
-            from_input = any(port.source == INPUT and port.size for port in ports)
-            wanted = width if from_input else 0
+            sources = [port.source for port in ports if port.size]
+            widths = [layer.event_width for j, layer in enumerate(self.layers) if j in sources]
+            wanted = max([width if INPUT in sources else 0, *widths])
             _require(layer.synapse.payload_width == wanted, f"layer {layer.name!r}: payload_width",
                      layer.synapse.payload_width,
                      f"{wanted}, as its sources' events have")  # fmt: skip
@@ -575,6 +585,9 @@ class CoreParams:
                      f"{steps}, the steps of the input for the first layer, else 0")  # fmt: skip
         _require(not self.input.spiking or self.input_max == 1, "CoreParams.input_max",
                  self.input_max, f"1 with coding {self.input.coding!r}")  # fmt: skip
+        for k in self.output_layers:
+            _require(k >= len(self.layers) or not self.layers[k].graded, "CoreParams.outputs", k,
+                     "layers that are not graded")  # fmt: skip
         first = self.layers[0]
         _require(not self.input.off or first.synapse.n_in % 2 == 0,
                  f"layer {first.name!r}: synapse.n_in", first.synapse.n_in,
@@ -634,6 +647,19 @@ class CoreParams:
         """The first address of each of them in the output stream."""
         sizes = [self.layers[k].neuron.n for k in self.output_layers]
         return tuple(sum(sizes[:k]) for k in range(len(sizes)))
+
+    @property
+    def counted_outputs(self) -> tuple[tuple[int, int], ...]:
+        """Where some outputs are membranes: the addresses of those that are spikes, from one and
+        below another."""
+        if not self.output_width:
+            return ()
+        found = zip(self.output_layers, self.output_offsets, strict=True)
+        return tuple(
+            (first, first + self.layers[k].neuron.n)
+            for k, first in found
+            if self.layers[k].neuron.spiking
+        )
 
     @property
     def loops(self) -> bool:

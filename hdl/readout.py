@@ -34,6 +34,11 @@ class ReadoutParams:
     """Bits of an output event's payload; 0: spikes are counted."""
     count_width: int = 16
     """Bits of a spike count, 1 to 16; it stays at the largest value."""
+    counted: tuple[tuple[int, int], ...] = ()
+    """With a payload: addresses, from one and below another, whose events are spikes that are
+    counted all the same."""
+    n_classes: int | None = None
+    """Outputs, from address 0, among which the class is; None: all."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_outputs <= 1 << 16:
@@ -42,6 +47,14 @@ class ReadoutParams:
             raise ValueError(f"ReadoutParams.output_width = {self.output_width!r}: must be 0 to 40")
         if not 1 <= self.count_width <= 16:
             raise ValueError(f"ReadoutParams.count_width = {self.count_width!r}: must be 1 to 16")
+        for a, b in self.counted:
+            if not 0 <= a < b <= self.n_outputs or not self.output_width:
+                raise ValueError(f"ReadoutParams.counted = {self.counted!r}: must be ranges of "
+                                 f"{self.n_outputs} outputs with a payload")  # fmt: skip
+        if not 1 <= (self.n_classes or self.n_outputs) <= self.n_outputs:
+            raise ValueError(
+                f"ReadoutParams.n_classes = {self.n_classes!r}: must be 1 to {self.n_outputs}"
+            )
 
     @property
     def payload_bytes(self) -> int:
@@ -51,6 +64,11 @@ class ReadoutParams:
     @property
     def score_bytes(self) -> int:
         return self.payload_bytes or 2
+
+    @property
+    def score_width(self) -> int:
+        """Bits of a score where events have a payload: it is signed, counts are not."""
+        return max(self.output_width, self.count_width + 1) if self.counted else self.output_width
 
     @property
     def word_bytes(self) -> int:
@@ -102,7 +120,8 @@ class Readout(wiring.Component):
 
     A spike adds 1 to its output's score, which saturates; an integrator's event sets it. At the
     sample's last token the scores go out in order of address and return to 0; the class is the
-    address of the highest one, the lowest address where several are. The result follows.
+    address of the highest one among the first `n_classes`, the lowest address where several are.
+    The result follows.
 
     The number of steps is kept behind the scores, as if the tokens were spikes of an output more.
     An item stays at the input while its word is sent, so that no copy of it is needed.
@@ -150,7 +169,7 @@ class Readout(wiring.Component):
         m = Module()
         p = self._params
         i, o = self.i, self.o
-        width = max(STEPS_WIDTH, p.output_width)
+        width = max(STEPS_WIDTH, p.score_width)
         memory: Memory[Any, Any] = Memory(
             shape=unsigned(width), depth=p.n_outputs + 1, init=[], attrs=NO_COLLISION
         )
@@ -161,8 +180,8 @@ class Readout(wiring.Component):
         at_steps = p.n_outputs
         address = Signal(range(p.n_outputs + 1))  # of the sweep over the scores
         sweeping = Signal()
-        score: Value = r.data[: p.output_width].as_signed() if p.output_width else r.data
-        lowest = -(1 << (p.output_width - 1)) if p.output_width else 0
+        score: Value = r.data[: p.score_width].as_signed() if p.output_width else r.data
+        lowest = -(1 << (p.score_width - 1)) if p.output_width else 0
         best = Signal(score.shape(), init=lowest)
         best_address = Signal(range(p.n_outputs))
         # All bytes that may be sent, in one table: the result with the steps, which are read as a
@@ -212,6 +231,10 @@ class Readout(wiring.Component):
                     m.d.comb += w.en.eq(1)
                     with m.If(~i.p.token):
                         m.d.comb += w.data.eq(i.p.payload)
+                    for first, end in p.counted:
+                        with m.If(~i.p.token & (i.p.address >= first) & (i.p.address < end)):
+                            m.d.comb += w.data.eq(r.data + 1)
+                            m.d.comb += w.en.eq(~r.data[: p.count_width].all())
                 else:
                     m.d.comb += w.en.eq(i.p.token | ~r.data[: p.count_width].all())
                 with m.If(self.events):
@@ -254,7 +277,10 @@ class Readout(wiring.Component):
                 with m.If(~self.scores | (moved & ends)):
                     m.d.comb += w.en.eq(1)  # back to 0
                     m.d.sync += address.eq(address + 1)
-                    with m.If(score > best):
+                    wins = score > best
+                    if p.n_classes not in (None, p.n_outputs):
+                        wins = wins & (address < p.n_classes)
+                    with m.If(wins):
                         m.d.sync += [best.eq(score), best_address.eq(address)]
                     m.next = "READ"
             with m.State("RESULT"):

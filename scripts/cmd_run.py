@@ -18,12 +18,14 @@ import numpy as np
 
 from spikefab.gen.design import Design
 from spikefab.gen.errors import InputError
+from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.samples import samples_for
 from spikefab.host.driver import Board, RunResult
 from spikefab.scripts.console import Output
 from spikefab.scripts.pipeline import save_result
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.golden import run_golden
+from spikefab.sim.outputs import by_population, named_outputs
 from spikefab.sim.virtual import VirtualBoard
 
 
@@ -74,16 +76,25 @@ def run(options: argparse.Namespace, output: Output) -> int:
     status = compare(design, x, result, output)
     values["equals_golden"] = status == 0
     if options.out:
-        arrays: dict[str, Any] = {"spikes": result.spikes, "classes": result.classes}
+        arrays: dict[str, Any] = {"classes": result.classes}
+        arrays |= named_outputs(qnet, *_by_population(qnet, result))
         if qnet.stop is not None:
             arrays["steps_used"] = result.steps_used
-        if result.mem is not None:
-            arrays["mem"] = result.mem.astype(np.int64)
         save_result(options.out, arrays)
         values["out"] = str(options.out)
         output.say(f"saved {', '.join(sorted(arrays))} in {options.out}")
     output.result(values)
     return status
+
+
+def _by_population(
+    qnet: QNetwork, result: RunResult
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Spikes of the output populations, and integrators' membranes."""
+    assert result.spikes is not None
+    mem = {} if result.mem is None else by_population(qnet, result.mem.astype(np.int64))
+    kept = {name: own for name, own in mem.items() if not qnet.by_name[name].neuron.spiking}
+    return by_population(qnet, result.spikes), kept
 
 
 def stream(
@@ -111,17 +122,12 @@ def line_limit(design: Design, result: RunResult) -> float:
 def compare(design: Design, x: np.ndarray, result: RunResult, output: Output) -> int:
     """0 where the board's spikes, or membranes, and its steps equal the golden model's, else 1."""
     qnet = design.qnetwork()
-    last = qnet.layers[-1]
     golden = run_golden(qnet, x)
     labels = ("golden", "board")
-    if last.neuron.spiking:
-        assert result.spikes is not None
-        found = first_mismatch(golden.spikes, {last.name: result.spikes}, labels=labels)
-    else:
-        assert result.mem is not None
-        found = first_mismatch(
-            golden.mem, {last.name: result.mem}, labels=labels, quantity="membrane"
-        )
+    spikes, mem = _by_population(qnet, result)
+    found = first_mismatch(golden.spikes, spikes, labels=labels)
+    if found is None:
+        found = first_mismatch(golden.mem, mem, labels=labels, quantity="membrane")
     differs = np.flatnonzero(result.steps_used != golden.steps_used)
     if found is None and len(differs):
         k = int(differs[0])

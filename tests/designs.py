@@ -19,7 +19,7 @@ from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.gen.storage import Choice
 from spikefab.hdl.params import NeuronParams, SynapseParams
 
-__all__ = ["make_design", "make_network", "make_samples"]
+__all__ = ["make_design", "make_graph", "make_network", "make_samples"]
 
 BUDGETS = {
     "ecp5": Budget(lut=24_288, ff=24_288, ram=56, dsp=28, family="ecp5"),
@@ -73,6 +73,57 @@ def make_network(
         inputs=(QInput(name="input", shape=(sizes[0],)),),
         layers=tuple(layers),
         outputs=(QOutput(name="output", source=layers[-1].name),),
+    )
+
+
+def make_graph(
+    inputs: dict[str, int],
+    layers: dict[str, tuple[int, Sequence[str]]],
+    outputs: Sequence[str],
+    *,
+    seed: int = 0,
+    integrators: Sequence[str] = (),
+    **neuron: Any,
+) -> QNetwork:
+    """Populations of so many neurons with their sources; a `*` before a source: recurrent."""
+    rng = np.random.default_rng(seed)
+    sizes = inputs | {name: n for name, (n, _) in layers.items()}
+    order = list(sizes)
+    made = []
+    for name, (n, sources) in layers.items():
+        ends = sorted((not s.startswith("*"), order.index(s.lstrip("*"))) for s in sources)
+        edges = tuple(
+            dense_edge(order[k], rng.integers(-7, 8, (n, sizes[order[k]])), recurrent=not forward)
+            for forward, k in ends
+        )
+        weights = np.concatenate([edge.weights for edge in edges], axis=1).astype(int)
+        values: dict[str, Any] = {
+            "fraction_bits": 2,
+            "membrane_width": 16,
+            "saturate": True,
+            "leak_num": (7,),
+            "leak_shift": 3,
+            "threshold": (40,),
+            **neuron,
+        }
+        if name in integrators:
+            values |= {"spiking": False, "reset": "none"}
+        synapse = SynapseParams(
+            n_in=weights.shape[1],
+            n_out=n,
+            weight_width=4,
+            acc_min=int(np.minimum(weights, 0).sum(axis=1).min()),
+            acc_max=int(np.maximum(weights, 0).sum(axis=1).max()),
+        )
+        params = NeuronParams(n=n, **values)
+        made.append(
+            QLayer(name=name, edges=edges, synapse=synapse, neuron=params, scale=np.ones(1))
+        )
+    return QNetwork(
+        name="graph",
+        inputs=tuple(QInput(name=name, shape=(n,)) for name, n in inputs.items()),
+        layers=tuple(made),
+        outputs=tuple(QOutput(name=f"out_{source}", source=source) for source in outputs),
     )
 
 

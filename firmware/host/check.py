@@ -36,6 +36,9 @@ class DesignFacts:
     max_events: int
     n_outputs: int
     output_width: int
+    """Bits of an output event's payload; 0: all are spikes."""
+    counted: tuple[tuple[int, int], ...]
+    """Where there are payloads: addresses, from one and below another, of spikes."""
     steps: int | None
     stops: bool
     """A sample may end before its last step."""
@@ -87,7 +90,12 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
             frame_steps=int(manifest["input"].get("steps", 0)),
             max_events=int(manifest["input"]["max_events"]),
             n_outputs=int(output["size"]),
-            output_width=int(output["payload_width"]) if output["kind"] == "membrane" else 0,
+            output_width=0 if output["kind"] == "spikes" else int(output["payload_width"]),
+            counted=tuple(
+                (int(part["base"]), int(part["base"]) + int(part["size"]))
+                for part in manifest.get("outputs", ())
+                if output["kind"] == "mixed" and part["kind"] == "spikes"
+            ),
             steps=None if manifest.get("steps") is None else int(manifest["steps"]),
             stops=bool(manifest.get("stop")),
             load_words=int((manifest.get("load") or {}).get("words", 0)),

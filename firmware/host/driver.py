@@ -48,11 +48,13 @@ class RunResult:
 
     spikes: np.ndarray | None
     """int16 (B, T, n), 0 for an integrator and in steps that a sample did not reach; None without
-    `events`."""
+    `events`. Several output populations stand side by side, as the manifest's `outputs` say."""
     mem: np.ndarray | None
-    """An integrator's membranes (B, T, n), int32, int64 where wider than 32 bits; else None."""
+    """An integrator's membranes (B, T, n), 0 for other outputs, int32, int64 where wider than 32
+    bits; None where there is none."""
     classes: np.ndarray
-    """int64 (B,): output of the highest score, the lowest one of several."""
+    """int64 (B,): output of the highest score, the lowest one of several; of several output
+    populations the first one's."""
     scores: np.ndarray
     """int64 (B, n): spikes of the sample, saturating at 65,535; an integrator's last membranes."""
     cycles: np.ndarray
@@ -95,7 +97,8 @@ class Board:
         self._session = Session(transport, name, clock, timeout)
         self._words_in = Words(self.facts.n_inputs, int(self.facts.input_width > 0))
         width = self.facts.output_width
-        self._words_out = Words(self.facts.n_outputs, 0 if width == 0 else 4 if width <= 32 else 5)
+        payload = 0 if width == 0 else 4 if width <= 32 else 5
+        self._words_out = Words(self.facts.n_outputs, payload, self.facts.counted)
         self.identity = self._sync(SEND_EVENTS | SEND_SCORES)
 
     @classmethod
@@ -358,9 +361,13 @@ class _Inbox:
         ]
         if self.spikes is not None:
             spikes, values = self.words.decode(bytes(self._events), used)
+            counted = [slice(a, b) for a, b in self.facts.counted]
             if self.mem is not None and values is not None:
                 self.mem[k, :used] = values
-            elif np.any(np.minimum(spikes.sum(0, dtype=np.int64), 0xFFFF) != self.scores[k]):
+            else:
+                counted = [slice(None)]
+            totals = np.minimum(spikes.sum(0, dtype=np.int64), 0xFFFF)
+            if any((totals[part] != self.scores[k, part]).any() for part in counted):
                 raise FrameError("scores and events differ")
             self.spikes[k, :used] = spikes
         elif self._events:

@@ -253,6 +253,8 @@ class Words:
 
     n_addresses: int
     payload_bytes: int = 0
+    counted: tuple[tuple[int, int], ...] = ()
+    """With payloads: addresses, from one and below another, whose events are spikes."""
 
     @property
     def word_bytes(self) -> int:
@@ -286,7 +288,8 @@ class Words:
 
     def decode(self, data: bytes, steps: int) -> tuple[np.ndarray, np.ndarray | None]:
         """One sample's words as counts int16 (steps, addresses), and as payloads int64 of the same
-        shape where there are payloads; raises `FrameError` where they are not such a sample."""
+        shape where there are payloads, 0 for spikes; raises `FrameError` where they are not such a
+        sample."""
         if self.payload_bytes:
             return self._decode_graded(data, steps)
         if len(data) % self.word_bytes:
@@ -310,6 +313,7 @@ class Words:
     def _decode_graded(self, data: bytes, steps: int) -> tuple[np.ndarray, np.ndarray]:
         size, more = self.word_bytes, self.payload_bytes
         values = np.zeros((steps, self.n_addresses), np.int64)
+        counts = np.zeros_like(values, np.int16)
         at, step, n_steps, code = 0, 0, 0, -1
         while at < len(data) and step < steps:
             code = int.from_bytes(data[at : at + size], "little")
@@ -320,8 +324,12 @@ class Words:
                 continue
             if code >= self.n_addresses or at + more > len(data):
                 raise FrameError("event of an output that does not exist")
-            values[step, code] = int.from_bytes(data[at : at + more], "little", signed=True)
+            value = int.from_bytes(data[at : at + more], "little", signed=True)
+            if any(first <= code < end for first, end in self.counted):
+                counts[step, code] += 1
+            else:
+                values[step, code] = value
             at += more
         if at != len(data) or n_steps != steps or code != self.token + 1:
             raise FrameError("events do not end with the sample")
-        return np.zeros_like(values, np.int16), values
+        return counts, values
