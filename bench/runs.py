@@ -72,6 +72,8 @@ class Measured:
     @property
     def seeds(self) -> str:
         each = ", ".join(f"{f:.1f}" for f in self.report.get("fmax_mhz_seeds", ()))
+        failed = ", ".join(map(str, self.report.get("seeds_failed", ())))
+        each += f"; seeds that failed: {failed}" if failed else ""
         return f"MHz of the seeds: {each}" if each else "not built"
 
 
