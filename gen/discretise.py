@@ -174,7 +174,7 @@ class _Job:
     def _repair_norse(self) -> None:
         """dt/tau_inv read as seconds is below one step: no trained network has that."""
         taus = [self.p[name] for name in self.taus]
-        if self.dialect.input_gain != "dt/tau" or "decay" in self.p:
+        if self.dialect.input_gain != "dt/tau" or "decay" in self.p or np.any(self.p["r"] != 1):
             return
         if all(np.all(tau < self.dt) and np.all(tau < 1e-3) for tau in taus):
             for name in self.taus:

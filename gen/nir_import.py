@@ -16,6 +16,7 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.graph import build_network
 from spikefab.gen.graph_ends import frame_of
 from spikefab.gen.network import Network
+from spikefab.gen.nir_dt import own_dt
 from spikefab.gen.nir_exporter import exporter
 from spikefab.gen.nir_flatten import flatten_graph
 from spikefab.gen.nir_read import Graph, from_nir, read_graph
@@ -33,8 +34,9 @@ def import_nir(
 ) -> Network:
     """Reads a `.nir` file or takes a graph in memory, checks it and discretises it.
 
-    Without a `dialect` the exporter must be recognisable from the graph; without `dt` the
-    dialect's default holds. Raises `InputError` with every problem found.
+    Without a `dialect` the exporter must be recognisable from the graph; without `dt` the graph's
+    own holds, where its parameters tell it, else the dialect's default. Raises `InputError` with
+    every problem found.
     """
     if isinstance(source, nir.NIRGraph):
         graph, name = from_nir(source), name or "network"
@@ -50,7 +52,9 @@ def import_nir(
     if dialect is None:
         frame_of(graph, problems, notes)
         raise InputError(problems)
-    if dt is None:
+    if dt is None and (dt := own_dt(graph)) is not None:
+        notes.append(f"dt = {dt:g} s: read from the graph's own parameters, r = tau/dt")
+    elif dt is None:
         dt = dialect.default_dt
         unit = "1 (tau counts steps)" if dt == 1 else f"{dt:g} s"
         notes.append(f"dt = {unit}: the default of {dialect.preset or 'this dialect'}, none given")
