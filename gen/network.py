@@ -224,7 +224,7 @@ class Network:
     def _only(self, ends: tuple[Any, ...], what: str) -> Any:
         if len(ends) != 1:
             names = ", ".join(repr(end.name) for end in ends)
-            raise InputError(f"nodes {names}: {len(ends)} {what}s; only one can be mapped so far")
+            raise InputError(f"nodes {names}: {len(ends)} {what}s, not one")
         return ends[0]
 
     def size(self, name: str) -> int:
@@ -270,69 +270,3 @@ class Network:
             done.add(ready.name)
             out.append((ready, tuple(into[ready.name])))
         return out
-
-    def chain(self) -> list[tuple[Projection, Population]]:
-        """The network as a feed-forward chain from one input to one output.
-
-        Raises `InputError`, naming the nodes, where it is not one.
-        """
-        layers = self.layers()
-        problems = [*_ends_problems(self)]
-        here = self.inputs[0].name if self.inputs else ""
-        out: list[tuple[Projection, Population]] = []
-        for population, projections in layers:
-            problems += _chain_problems(population, projections, here)
-            if population is not layers[-1][0] and not population.neuron.spiking:
-                problems.append(
-                    f"node {population.name!r}: does not spike, and feeds other nodes; only the "
-                    "last node of a network can be one without spikes so far"
-                )
-            out += [(projection, population) for projection in projections[:1]]
-            here = population.name
-        if not problems and layers and self.outputs[0].source != here:
-            problems.append(f"node {here!r}: feeds nothing; {_ONLY}")
-        if problems:
-            raise InputError(list(dict.fromkeys(problems)))
-        return out
-
-
-_ONLY = "only sequential networks can be mapped so far"
-
-
-def _ends_problems(network: Network) -> list[str]:
-    found = []
-    for what, names in (
-        ("Input", [i.name for i in network.inputs]),
-        ("Output", [o.name for o in network.outputs]),
-    ):
-        if len(names) != 1:
-            found.append(
-                f"nodes {', '.join(map(repr, names))}: {len(names)} {what} nodes; only networks "
-                "with one can be mapped so far"
-            )
-    return found
-
-
-def _chain_problems(
-    population: Population, projections: tuple[Projection, ...], before: str
-) -> list[str]:
-    """Why a layer that stands after node `before` is no link of a chain."""
-    node = f"node {population.name!r}"
-    found = []
-    for projection in projections:
-        if projection.recurrent:
-            found.append(
-                f"{node}: is fed back by {projection.source!r} through {projection.name!r}; "
-                "recurrent networks cannot be mapped so far"
-            )
-        elif projection.source != before:
-            found.append(f"{node}: is fed by {projection.source!r}, not by {before!r}; {_ONLY}")
-        if projection.delayed:
-            found.append(f"node {projection.name!r}: a delay cannot be mapped so far")
-    forward = [p for p in projections if not p.recurrent]
-    if len(forward) != 1:
-        names = ", ".join(repr(p.name) for p in forward) or "nothing"
-        found.append(f"{node}: is fed by {names}; {_ONLY}")
-    if population.neuron.current is not None:
-        found.append(f"{node}: a synaptic current (CubaLIF, CubaLI) cannot be mapped so far")
-    return found

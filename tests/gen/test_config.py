@@ -56,7 +56,7 @@ def test_everything_set(folder: Path) -> None:
     )
     assert (network.name, network.dt, network.steps) == ("n", 0.5, 9)
     assert (network.input_shape, str(network.dialect)) == ((1, 3), "norse")
-    assert [p.name for _, p in network.chain()] == ["a", "layer2", "layer3"]
+    assert [p.name for p, _ in network.layers()] == ["a", "layer2", "layer3"]
     neuron = network.populations[0].neuron
     assert neuron.decay.tolist() == [0.5, 0.75]
     assert neuron.gain.tolist() == [0.5, 0.25]
@@ -239,7 +239,7 @@ def test_the_documented_example_runs(root: Path, tmp_path: Path) -> None:
     example = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
     assert example is not None
     network = _load(tmp_path, example.group(1))
-    assert [(p.name, p.n) for _, p in network.chain()] == [("hidden", 32), ("classes", 10)]
+    assert [(p.name, p.n) for p, _ in network.layers()] == [("hidden", 32), ("classes", 10)]
     assert set(np.unique(network.projections[1].weight)) == {-0.5, 0.5}
     assert network.projections[1].bias[-1] == 0.25
 

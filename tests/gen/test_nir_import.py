@@ -72,7 +72,7 @@ def test_edges_in_any_order_and_dotted_names(tmp_path: Path) -> None:
     nodes = _good()
     for edges in itertools.permutations(itertools.pairwise(nodes)):
         network = import_nir(nir.NIRGraph(nodes, list(edges)), dialect="snntorch")
-        assert [p.name for _, p in network.chain()] == ["lif.1", "lif.2"]
+        assert [p.name for p, _ in network.layers()] == ["lif.1", "lif.2"]
     nir.write(tmp_path / "a.b.nir", _chain(nodes))
     network = load_network(tmp_path / "a.b.nir", dialect="snntorch", steps=12)
     assert (network.name, network.input_name, network.output_name) == ("a.b", "in", "out")
@@ -448,7 +448,7 @@ def test_real_graphs_import(
     name: str, dialect: str, dt: float, decay: list[float], shared_data: Path
 ) -> None:
     network = load_network(shared_data / "nir" / f"{name}.nir", dialect=dialect, dt=dt)
-    found = [float(p.neuron.decay[0]) for _, p in network.chain()]
+    found = [float(p.neuron.decay[0]) for p, _ in network.layers()]
     assert found == pytest.approx(decay, abs=1e-7)
 
 

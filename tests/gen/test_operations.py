@@ -189,15 +189,14 @@ def test_what_does_not_compose_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 # Networks.
 
 
-def _network(edges: list[tuple[str, str, bool]], spiking: str = "abc") -> Network:
+def _network(edges: list[tuple[str, str, bool]]) -> Network:
     base = make_network([np.ones((2, 2))])
     return Network(
         name="graph",
         inputs=(Input(name="x", shape=(2,)),),
         outputs=(Output(name="y", source="c"),),
         populations=tuple(
-            Population(name=n, shape=(2,), neuron=make_neuron(2, base.dialect, n in spiking))
-            for n in "abc"
+            Population(name=n, shape=(2,), neuron=make_neuron(2, base.dialect)) for n in "abc"
         ),
         projections=tuple(
             Projection.dense(name=f"{a}{b}", source=a, target=b, weight=np.eye(2), recurrent=r)
@@ -219,38 +218,15 @@ def test_layers_are_in_topological_order() -> None:
                   ("b", "c", False)]).layers()  # fmt: skip
 
 
-CHAIN = [("x", "a", False), ("a", "b", False), ("b", "c", False)]
-
-
-def test_a_chain() -> None:
-    assert [(e.name, p.name) for e, p in _network(CHAIN).chain()] == [
-        ("xa", "a"), ("ab", "b"), ("bc", "c")]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("network", "message"),
-    [
-        (_network([*CHAIN, ("c", "a", True)]), "node 'a': is fed back by 'c' through 'ca'"),
-        (_network([*CHAIN, ("x", "c", False)]), "node 'c': is fed by 'x', not by 'b'; only seq"),
-        (_network([*CHAIN, ("x", "c", False)]), "node 'c': is fed by 'bc', 'xc'; only sequential"),
-        (_network(CHAIN, spiking="ac"), "node 'b': does not spike, and feeds other nodes"),
-        (_network([("x", "a", False), ("a", "c", False), ("a", "b", False)]), "is fed by 'a', not"),
-    ],
-)  # fmt: skip
-def test_what_is_no_chain_is_refused(network: Network, message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        network.chain()
-    assert message in str(caught.value)
-
-
-def test_several_ends_are_refused() -> None:
-    one = _network(CHAIN)
+def test_several_ends_have_no_single_name() -> None:
+    one = _network([("x", "a", False), ("a", "b", False), ("b", "c", False)])
     more = Network(**(vars(one) | {
         "inputs": (*one.inputs, Input(name="z", shape=(3,))),
         "outputs": (*one.outputs, Output(name="w", source="a")),
     }))  # fmt: skip
     assert more.n_inputs == 5
-    with pytest.raises(InputError, match="nodes 'x', 'z': 2 inputs; only one can be mapped"):
+    with pytest.raises(InputError, match="nodes 'x', 'z': 2 inputs, not one"):
         _ = more.input_name
-    with pytest.raises(InputError, match="nodes 'y', 'w': 2 Output nodes; only networks with one"):
-        more.chain()
+    with pytest.raises(InputError, match="nodes 'y', 'w': 2 outputs, not one"):
+        _ = more.output_name
+    assert (one.input_name, one.input_shape, one.output_name) == ("x", (2,), "y")
