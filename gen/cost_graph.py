@@ -17,6 +17,7 @@ import numpy as np
 from spikefab.gen.cost_layer import Counts, LayerClock, Pass
 from spikefab.hdl.core import needs_merge
 from spikefab.hdl.params import INPUT, CoreParams, streams
+from spikefab.hdl.queue import REGISTERS_MAX, Queue
 from spikefab.hdl.route import Merge
 
 __all__ = ["GraphClock", "Sample", "input_runs"]
@@ -78,6 +79,56 @@ class _Wire(_Signal):
         self.change()
 
 
+class _Delay:
+    """A queue in front of a port: `hdl.queue`."""
+
+    def __init__(self, graph: GraphClock, i: _Wire, o: _Wire, depth: int):
+        self.i, self.o = i, o
+        self.latency = Queue.latency(depth)
+        # A deep queue offers an item that is not in its memory any more.
+        self.deep = depth > REGISTERS_MAX
+        self.room = depth - self.deep
+        self.items: deque[tuple[int, int]] = deque()
+        self.left: deque[int] = deque([-1] * self.room, maxlen=self.room)
+        self.n_in, self.n_out = 0, 0
+        self.progress = _Signal(graph.scheduler)
+        graph.start(self.take())
+        graph.start(self.give())
+
+    def take(self) -> Iterator[_Signal]:
+        while True:
+            while self.i.offered is None:
+                yield self.i
+            while self.n_in - self.n_out >= self.room:
+                yield self.progress
+            at = max(self.i.offered, self.left[self.n_in - self.n_out] + 1)
+            self.n_in += 1
+            self.items.append((at, self.i.kind))
+            self.i.take(at)
+            self.progress.change()
+
+    def give(self) -> Iterator[_Signal]:
+        at = -1
+        while True:
+            while not self.items:
+                yield self.progress
+            put, kind = self.items.popleft()
+            offered = max(put + self.latency, at + 1)
+            if self.deep:
+                self._leave(offered - 1)
+            self.o.put(offered, kind)
+            while self.o.taken is None:
+                yield self.o
+            at = self.o.taken
+            if not self.deep:
+                self._leave(at)
+
+    def _leave(self, at: int) -> None:
+        self.left.append(at)
+        self.n_out += 1
+        self.progress.change()
+
+
 class _Port:
     """A port of a merge."""
 
@@ -130,10 +181,13 @@ class GraphClock:
         ports = [self.port(k) for k in sorted(params.output_layers)]
         self.start(_Sink(self, ports, len(ports) > 1).run())
 
-    def port(self, source: int, recurrent: bool = False) -> _Port:
+    def port(self, source: int, recurrent: bool = False, depth: int = 0) -> _Port:
         """A new consumer of a source."""
         wire = _Wire(self.scheduler)
         self.takers[source].append(wire)
+        if depth:
+            i, wire = wire, _Wire(self.scheduler)
+            _Delay(self, i, wire, depth)
         return _Port(wire, recurrent)
 
     def start(self, process: Iterator[_Signal]) -> None:
@@ -286,7 +340,7 @@ class _LayerProcess(_Consumer):
     def __init__(self, graph: GraphClock, k: int):
         params = graph.params
         ports = [
-            graph.port(group[0].source, group[0].recurrent)
+            graph.port(group[0].source, group[0].recurrent, group[0].depth)
             for group in streams(params.layer_ports[k])
         ]
         super().__init__(graph, ports, needs_merge(params, k))

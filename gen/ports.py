@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QLayer, QNetwork
@@ -49,27 +49,27 @@ def connect(qnet: QNetwork) -> Connections:
     inputs = sum(i.n for i in qnet.inputs)
     outputs = tuple(numbers[out.source] for out in qnet.outputs)
     ports = [_ports(qnet, layer, numbers) for layer in qnet.layers]
-    # Recurrent ports first is always possible where they close cycles. Where the others can come
+    # Recurrent ports first is always possible where they close cycles. A source that comes before
+    # the layer also acts without the delay, directly or not: a queue takes its step meanwhile.
+    most = [layer.neuron.n * layer.neuron.max_count for layer in qnet.layers]
+    for k, j in [(k, j) for k, own in enumerate(ports) for j in range(len(own))]:
+        port = ports[k][j]
+        if port.recurrent and port.source < k and _stuck(ports, outputs):
+            deep = replace(port, depth=most[port.source] + 1)
+            ports[k] = (*ports[k][:j], deep, *ports[k][j + 1 :])
+    # Where the others can come
     # first, their events overlap with the pass that makes the recurrent ones.
     for k, own in enumerate(ports):
         turned = tuple(sorted(own, key=lambda port: port.recurrent))
         if turned != own:
             tried = [*ports[:k], turned, *ports[k + 1 :]]
-            if len(_stuck(tried, outputs)) <= len(_stuck(ports, outputs)):
+            if not _stuck(tried, outputs):
                 ports = tried
-    stuck = _stuck(ports, outputs)
-    if stuck:
-        names = ", ".join(qnet.layers[k].name for k in stuck if k != INPUT)
-        raise InputError(
-            f"{names}: would wait for each other for ever: a step of one is needed before and "
-            "after that of another; take out a connection that delays by a step beside one that "
-            "does not"
-        )
     return Connections(ports=tuple(ports), outputs=outputs, input_size=inputs)
 
 
-def _stuck(ports: Sequence[Ports], outputs: Sequence[int]) -> list[int]:
-    return find_deadlock(ports, outputs) or []
+def _stuck(ports: Sequence[Ports], outputs: Sequence[int]) -> bool:
+    return find_deadlock(ports, outputs) is not None
 
 
 def _only_chains(qnet: QNetwork) -> None:

@@ -17,6 +17,7 @@ from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.load import LoadDecoder, LoadLayout, LoadPort, load_columns, load_words
 from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import INPUT, CoreParams, LayerParams, streams
+from spikefab.hdl.queue import Queue
 from spikefab.hdl.rate_coder import RateCoder
 from spikefab.hdl.replay import Replay
 from spikefab.hdl.route import Fork, Merge, MergePort, Window
@@ -42,7 +43,8 @@ class Layer(wiring.Component):
     Members
     -------
     i : in stream, EventLayout(n_in, unsigned(payload_width))
-    o : out stream, EventLayout(n), with the membrane as payload for an integrator
+    o : out stream, EventLayout(n), with the membrane as payload for an integrator, and the count of
+        spikes where they are `graded`
     stop, ended : in, out, only if `stoppable`
         As `Replay` has them.
     load : in, LoadPort
@@ -59,6 +61,8 @@ class Layer(wiring.Component):
         self.params, self.weights, self.stoppable = params, weights, stoppable
         neuron = params.neuron
         payload = membrane_payload(0 if neuron.spiking else neuron.membrane_width)
+        if params.graded:
+            payload = unsigned(params.event_width)
         value = unsigned(params.synapse.payload_width)
         super().__init__(
             {
@@ -110,12 +114,12 @@ def layer_merge(params: CoreParams, k: int) -> Merge:
     layer, ports = params.layers[k], params.layer_ports[k]
     found = []
     for group in streams(ports):
-        from_input = group[0].source == INPUT
+        from_input, source = group[0].source == INPUT, params.layers[group[0].source]
         found.append(
             MergePort(
-                n=params.n_inputs if from_input else params.layers[group[0].source].neuron.n,
+                n=params.n_inputs if from_input else source.neuron.n,
                 windows=tuple(Window(port.base, port.size, port.offset) for port in group),
-                payload=unsigned(params.input.payload_width if from_input else 0),
+                payload=unsigned(params.input.payload_width if from_input else source.event_width),
                 recurrent=group[0].recurrent,
             )
         )
@@ -136,7 +140,8 @@ class SpikingCore(wiring.Component):
     """A network: `layer0`, `layer1`, … in a chain, or as `CoreParams.ports` connect them.
 
     Where a source has several consumers stands a `Fork`, where a layer has several sources, or a
-    part of the inputs, a `Merge`; another one brings several outputs together.
+    part of the inputs, a `Merge`, and a queue before it where a port has a `depth`; another one
+    brings several outputs together.
 
     Members
     -------
@@ -254,7 +259,13 @@ class SpikingCore(wiring.Component):
             merges.append(merge)
             wiring.connect(m, merge.o, layer.i)
             for j, group in enumerate(groups):
-                takers[group[0].source].append(merge.port(j))
+                port = merge.port(j)
+                if group[0].depth:
+                    delay = Queue(port.payload.shape(), group[0].depth)
+                    m.submodules[f"delay{k}_{j}"] = delay
+                    wiring.connect(m, delay.o, port)
+                    port = delay.i
+                takers[group[0].source].append(port)
         here: Any = wiring.flipped(self.o)
         if len(p.outputs) > 1:
             m.submodules.merge_outputs = merge = output_merge(p)

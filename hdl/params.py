@@ -616,8 +616,9 @@ class CoreParams:
         _require(self.n_outputs <= MAX_NEURONS, "CoreParams.outputs", self.n_outputs,
                  "at most 65536 neurons in all")  # fmt: skip
         sizes = [layer.neuron.n for layer in self.layers]
+        most = [self.step_events(k) for k in range(n)]
         for k, (layer, ports) in enumerate(zip(self.layers, self.layer_ports, strict=True)):
-            check_ports(layer.name, k, ports, layer.synapse.n_in, self.input_size, sizes)
+            check_ports(layer.name, k, ports, layer.synapse.n_in, self.input_size, sizes, most)
         fed = {port.source for ports in self.layer_ports for port in ports}
         for k, layer in enumerate(self.layers):
             _require(k in fed or k in outputs, f"layer {layer.name!r}", k,
@@ -625,6 +626,11 @@ class CoreParams:
             _require(layer.neuron.spiking or k not in fed, f"layer {layer.name!r}: spiking", False,
                      "True: an integrator may only be an output")  # fmt: skip
         check_deadlock([layer.name for layer in self.layers], self.layer_ports, outputs)
+
+    def step_events(self, k: int) -> int:
+        """Most events that layer `k` sends in one step."""
+        neuron = self.layers[k].neuron
+        return neuron.n * (1 if self.layers[k].graded else neuron.max_count)
 
     @property
     def is_chain(self) -> bool:

@@ -35,14 +35,24 @@ class PortParams:
     """The first of them in the layer's `n_in`."""
     recurrent: bool = False
     """The source's step t acts in step t + 1; nothing comes in a sample's first step."""
+    depth: int = 0
+    """Items of a queue in front of the port, enough for all of one step, where `recurrent` delays
+    spikes that do not come back; 0: none."""
 
     def __post_init__(self) -> None:
         require(self.source >= INPUT, "PortParams.source", self.source, "a layer's number or -1")
-        for field, limit in (("size", 1 << 16), ("base", (1 << 16) - 1), ("offset", 1 << 16)):
+        for field, limit in (
+            ("size", 1 << 16),
+            ("base", (1 << 16) - 1),
+            ("offset", 1 << 16),
+            ("depth", 1 << 24),
+        ):
             value = getattr(self, field)
             require(0 <= value <= limit, f"PortParams.{field}", value, f"0 to {limit}")
         require(not self.recurrent or self.source != INPUT, "PortParams.recurrent", True,
                 "False for the input")  # fmt: skip
+        require(not self.depth or self.recurrent, "PortParams.depth", self.depth,
+                "0 unless recurrent")  # fmt: skip
 
     @property
     def delay(self) -> int:
@@ -73,10 +83,17 @@ def streams(ports: Ports) -> tuple[Ports, ...]:
 
 
 def check_ports(
-    name: str, k: int, ports: Ports, n_in: int, n_input: int, sizes: Sequence[int]
+    name: str,
+    k: int,
+    ports: Ports,
+    n_in: int,
+    n_input: int,
+    sizes: Sequence[int],
+    most: Sequence[int],
 ) -> None:
     """Raises `ParamError` unless these can be the ports of layer `k`, of `n_in` sources, in a core
-    of `n_input` input addresses and layers of `sizes`."""
+    of `n_input` input addresses and layers of `sizes`, which send at `most` so many events a
+    step."""
     where = f"layer {name!r}: ports"
     require(any(not port.recurrent for port in ports), where, ports,
             "at least one that is not recurrent", "add one of size 0 from the input")  # fmt: skip
@@ -90,6 +107,9 @@ def check_ports(
             n = sizes[port.source]
             require((port.base, port.size) == (0, n), f"{where}: base, size",
                     (port.base, port.size), f"(0, {n}): all of layer {port.source}")  # fmt: skip
+            require(port.depth == 0 or port.depth > most[port.source], f"{where}: depth",
+                    port.depth, f"0, or more than the {most[port.source]} events of a "
+                    "step")  # fmt: skip
     heads = [(group[0].source, group[0].recurrent) for group in streams(ports)]
     require(len(set(heads)) == len(heads), f"{where}: sources", heads,
             "one port a layer, and those of the input side by side")  # fmt: skip
@@ -107,20 +127,30 @@ def check_ports(
 def find_deadlock(ports: Sequence[Ports], outputs: Sequence[int]) -> list[int] | None:
     """Sources that can wait for each other for ever, or None.
 
-    Takes the worst case: between a source and its consumers is no buffer, and all consumers must
-    take a step's items together. Then "the items of source a in step t can leave only after those
-    of source b in step t - w" follows from the order of ports, for every t, and the graph is stuck
-    where these add up, round a loop, to a step that waits for itself or a later one.
+    Takes the worst case: between a source and its consumers is no room, or that of a queue in front
+    of a port, and all consumers must take a step's items together. Then "the items of source a in
+    step t can leave only after those of source b in step t - w" follows from the order of ports,
+    for every t, and the graph is stuck where these add up, round a loop, to a step that waits for
+    itself or a later one.
     """
     waits: list[tuple[int, int, int]] = []
+    n = len(ports)
     for k, layer in enumerate(ports):
-        taken = [(group[0].source, group[0].delay) for group in streams(layer)]
+        taken = []
+        for group in streams(layer):
+            source = group[0].source
+            if group[0].depth:
+                # What leaves the queue has come; what comes finds it empty but for the step before.
+                waits += [(n, source, 0), (source, n, 1)]
+                source, n = n, n + 1
+            taken.append((source, group[0].delay))
         waits += _in_turn(taken)
         # A pass follows its step's items; there is room for two passes behind a layer.
         waits += [(k, source, delay) for source, delay in taken]
         waits.append((taken[-1][0], k, 2 - taken[-1][1]))
     waits += _in_turn([(k, 0) for k in sorted(outputs)])
-    return _loop(waits, len(ports) + 1)
+    found = _loop(waits, n + 1)
+    return None if found is None else [k for k in found if k < len(ports)]
 
 
 def _in_turn(taken: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
@@ -162,4 +192,5 @@ def check_deadlock(names: Sequence[str], ports: Sequence[Ports], outputs: Sequen
     if stuck is not None:
         told = ", ".join("the input" if k == INPUT else repr(names[k]) for k in stuck)
         raise ParamError(f"CoreParams.ports: {told} wait for each other in this order of ports; "
-                         "take recurrent ports first, each in the order of the layers")  # fmt: skip
+                         "take recurrent ports first, each in the order of the layers, and give "
+                         "those a depth whose sources come before the layer")  # fmt: skip
