@@ -11,7 +11,7 @@ from spikefab.gen.nir_flatten import PASS
 from spikefab.gen.nir_nodes import STATELESS, wanted_shape
 from spikefab.gen.nir_order import components, natural, reach
 from spikefab.gen.nir_read import Graph, Node
-from spikefab.gen.spread import Shape, size_of
+from spikefab.gen.spread import MAX_VALUES, Shape, size_of
 
 __all__ = ["Frame", "frame_of", "supported"]
 
@@ -205,6 +205,11 @@ class _Ends:
                 continue
             if any(n < 1 for n in shape):
                 self._problems.append(f"node {name!r}: shape {shape}: every axis must be >= 1")
+                continue
+            if size_of(shape) > MAX_VALUES:
+                self._problems.append(
+                    f"node {name!r}: shape {shape}: has more than {MAX_VALUES:,} values"
+                )
                 continue
             shapes[name] = shape
             if len(shape) > 3 and shape[0] == 1:

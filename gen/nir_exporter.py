@@ -30,8 +30,8 @@ def exporter(graph: Graph) -> tuple[str, str, float | None]:
             "(the graph does not tell its reset: subtract is snnTorch's default)",
             1e-4,
         )
-    rates = [np.asarray(n.values.get("r", 1.0), float) for n in neurons]
-    if neurons and all(node.kind in ("IF", "I") for node in neurons):
+    rates = [_numbers(n, "r") for n in neurons]
+    if neurons and all(n.kind in ("IF", "I") for n in neurons) and all(r.size for r in rates):
         low, high = min(r.min() for r in rates), max(r.max() for r in rates)
         if low == high and low > 1:
             return (
@@ -48,9 +48,8 @@ def _is_snntorch(node: Node) -> bool:
     cuba = node.kind.startswith("Cuba")
     pairs = (("tau_mem", "r"), ("tau_syn", "w_in")) if cuba else (("tau", "r"),)
     for first, second in pairs:
-        tau = np.asarray(node.values.get(first, 0.0))
-        factor = np.asarray(node.values.get(second, 0.0))
-        if tau.size != factor.size or not (cuba or tau.dtype == np.float32):
+        tau, factor = _numbers(node, first), _numbers(node, second)
+        if not tau.size or tau.size != factor.size or not (cuba or tau.dtype == np.float32):
             return False
         with np.errstate(all="ignore"):
             # beta = 1 is written as infinity over infinity.
@@ -58,3 +57,12 @@ def _is_snntorch(node: Node) -> bool:
         if not np.all(good):
             return False
     return True
+
+
+def _numbers(node: Node, key: str) -> np.ndarray:
+    """A parameter as it is stored; empty where it holds no numbers."""
+    try:
+        value = np.asarray(node.values.get(key, ()))
+    except ValueError:  # rows of different lengths
+        return np.zeros(0)
+    return value if value.dtype.kind in "iuf" else np.zeros(0)

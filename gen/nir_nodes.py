@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from spikefab.gen.operations import (
     Scale,
     SumPool,
 )
-from spikefab.gen.spread import Shape, same_shape, size_of, spread, stated_shape
+from spikefab.gen.spread import MAX_VALUES, Shape, same_shape, size_of, spread, stated_shape
 
 __all__ = ["STATELESS", "Reader", "Stage", "make_stage", "wanted_shape"]
 
@@ -275,6 +276,9 @@ def _fits(
     dilation: list[int],
 ) -> bool:
     padded = [n + sum(pad) for n, pad in zip(image[1:], padding, strict=True)]
+    if prod(padded) > MAX_VALUES:
+        reader.fail(f"its padded input {tuple(padded)} is larger than {MAX_VALUES:,} values")
+        return False
     span = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     if any(s > p for s, p in zip(span, padded, strict=True)):
         reader.fail(

@@ -47,9 +47,9 @@ def from_nir(graph: nir.NIRGraph, notes: tuple[str, ...] = ()) -> Graph:
             continue
         values = {k: v for k, v in vars(node).items() if k != "metadata"}
         if isinstance(node, nir.Input):
-            values["shape"] = node.input_type["input"]
+            values["shape"] = node.input_type
         elif isinstance(node, nir.Output):
-            values["shape"] = node.output_type["output"]
+            values["shape"] = node.output_type
         nodes[str(name)] = Node(kind=type(node).__name__, values=values)
     metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
     edges = [(str(a), str(b)) for a, b in graph.edges]

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-__all__ = ["Shape", "same_shape", "size_of", "spread", "stated_shape", "unbatched"]
+__all__ = ["MAX_VALUES", "Shape", "same_shape", "size_of", "spread", "stated_shape", "unbatched"]
 
 Shape = tuple[int, ...]
 
 
+MAX_VALUES = 1 << 24
+"""Values that a node may put out."""
+
+
 def size_of(shape: Shape) -> int:
-    return int(np.prod(shape, dtype=int))
+    return prod(shape)
 
 
 def same_shape(a: Shape, b: Shape) -> bool:
@@ -31,8 +37,10 @@ def stated_shape(value: object) -> Shape:
     if isinstance(value, dict):
         value = next(iter(value.values()), None)
     try:
-        return tuple(int(n) for n in np.atleast_1d(np.asarray(value)).ravel())
-    except (TypeError, ValueError):
+        axes = np.atleast_1d(np.asarray(value)).ravel()
+        whole = tuple(int(n) for n in axes if not np.iscomplexobj(n))
+        return whole if all(n == m for n, m in zip(axes, whole, strict=True)) else ()
+    except (TypeError, ValueError, OverflowError):
         return ()  # None, or axes of unknown length
 
 

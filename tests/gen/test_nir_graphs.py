@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,38 @@ def test_drawn_graphs_compute_what_they_say(drawn: Drawn, seed: int, tmp_path: P
 @given(drawn=drawn_graphs(), seed=st.integers(0, 999))
 def test_many_drawn_graphs_compute_what_they_say(drawn: Drawn, seed: int) -> None:
     _check(drawn, seed)
+
+
+BAD: list[Any] = [
+    np.nan, None, "x", b"same", np.zeros(0), np.array(np.nan), -1, 0, 1.5, np.ones((2, 3, 4)),
+    np.array(["a"]), np.array([1j]), (1,), {}, np.inf, 1e300, 2**70, np.ones((1, 1, 1, 1, 1)),
+    np.array(None), [[1], [2, 3]], np.array([0, 0]), 7,
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    drawn_graphs(), st.randoms(use_true_random=False), st.sampled_from(["norse", "sinabs", None])
+)
+def test_a_broken_graph_ends_in_words(
+    drawn: Drawn, random: random.Random, dialect: str | None
+) -> None:
+    """Values of every wrong kind, edges and nodes lost or invented: a network, or a refusal."""
+    for _ in range(random.randint(1, 3)):
+        name, change = random.choice(list(drawn.nodes)), random.randint(0, 4)
+        if change <= 1:
+            key = random.choice([k for k in vars(drawn.nodes[name]) if k != "metadata"])
+            setattr(drawn.nodes[name], key, random.choice(BAD))
+        elif change == 2 and drawn.edges:
+            drawn.edges.pop(random.randrange(len(drawn.edges)))
+        elif change == 3:
+            drawn.edges.append((name, random.choice([*drawn.nodes, "ghost", "a", "b"])))
+        elif len(drawn.nodes) > 1:
+            del drawn.nodes[name]
+    graph = nir.NIRGraph({}, [], type_check=False)
+    graph.nodes, graph.edges = drawn.nodes, drawn.edges
+    with contextlib.suppress(InputError):
+        assert import_nir(graph, dialect=dialect, dt=random.choice([1.0, None])).layers()
 
 
 # One case each.
