@@ -11,9 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
+from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, StopParams, SynapseParams
 
-__all__ = ["DenseConnection", "QEdge", "QInput", "QLayer", "QNetwork", "QOutput", "dense_edge"]
+__all__ = [
+    "Connection",
+    "ConvConnection",
+    "DenseConnection",
+    "QEdge",
+    "QInput",
+    "QLayer",
+    "QNetwork",
+    "QOutput",
+    "dense_edge",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,12 +44,55 @@ class DenseConnection:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ConvConnection:
+    """A convolution between images, perhaps behind a pooling that adds up.
+
+    Addresses of the source and of the target count in C order of (channel, row, column).
+    """
+
+    params: ConvParams
+    kernel: np.ndarray
+    """int8 (out_channels, in_channels / groups, KH, KW)."""
+
+    @property
+    def n_source(self) -> int:
+        return self.params.in_grid.n
+
+    @property
+    def n_out(self) -> int:
+        return self.params.out_grid.n
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """The same as a matrix, int8 (n_out, n_source)."""
+        p = self.params
+        out = np.zeros((*p.out_shape, *p.in_shape), np.int8)
+        own_in, own_out = p.in_shape[0] // p.groups, p.out_channels // p.groups
+        kernels = self.kernel.reshape(p.groups, own_out, own_in, *p.kernel)
+        (down_y, down_k_y), (right_x, right_k_x) = p.steps
+        for y, row in enumerate(p.axes[0]):
+            for x, column in enumerate(p.axes[1]):
+                for j in range(row.count):
+                    for i in range(column.count):
+                        oy, ky = row.output + j * down_y, row.kernel + j * down_k_y
+                        ox, kx = column.output + i * right_x, column.kernel + i * right_k_x
+                        for g in range(p.groups):
+                            to = slice(g * own_out, (g + 1) * own_out)
+                            of = slice(g * own_in, (g + 1) * own_in)
+                            out[to, oy, ox, of, y, x] = kernels[g, :, :, ky, kx]
+        return out.reshape(self.n_out, self.n_source)
+
+
+Connection = DenseConnection | ConvConnection
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class QEdge:
     """What one source, an input or a population, brings to a layer."""
 
     source: str
     """Name of an input or of a layer."""
-    connection: DenseConnection
+    connection: Connection
     recurrent: bool = False
     """True: the source's step t acts in step t + 1; nothing comes in a sample's first step."""
 
@@ -49,7 +103,7 @@ class QEdge:
 
     @property
     def weights(self) -> np.ndarray:
-        """int8 (n_out, n_source)."""
+        """int8 (n_out, n_source); of a convolution the matrix that does the same."""
         return self.connection.weights
 
 
@@ -86,6 +140,17 @@ class QLayer:
         """int8 (n_out, n_in): the columns of all edges, one after another."""
         parts = [edge.weights for edge in self.edges]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    @property
+    def stored(self) -> np.ndarray:
+        """int8 (n_out, n_in), or of convolutions (out_channels, a kernel's weights), those of all
+        edges one after another."""
+        kernels = [
+            e.connection.kernel for e in self.edges if isinstance(e.connection, ConvConnection)
+        ]
+        if len(kernels) != len(self.edges):
+            return self.weights
+        return np.concatenate([kernel.reshape(len(kernel), -1) for kernel in kernels], axis=1)
 
     @property
     def columns(self) -> tuple[slice, ...]:

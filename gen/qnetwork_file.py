@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from spikefab.gen.qnetwork import QEdge, QInput, QLayer, QNetwork, QOutput, dense_edge
+from spikefab.gen.qnetwork import (
+    ConvConnection,
+    QEdge,
+    QInput,
+    QLayer,
+    QNetwork,
+    QOutput,
+    dense_edge,
+)
+from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import (
     CurrentParams,
     InputParams,
@@ -42,7 +51,13 @@ def save_qnetwork(qnet: QNetwork, path: Path) -> None:
             {
                 "name": layer.name,
                 "edges": [
-                    {"source": edge.source, "recurrent": edge.recurrent, "connection": "dense"}
+                    {
+                        "source": edge.source,
+                        "recurrent": edge.recurrent,
+                        "connection": asdict(edge.connection.params)
+                        if isinstance(edge.connection, ConvConnection)
+                        else "dense",
+                    }
                     for edge in layer.edges
                 ],
                 "synapse": asdict(layer.synapse),
@@ -57,7 +72,9 @@ def save_qnetwork(qnet: QNetwork, path: Path) -> None:
     arrays: dict[str, np.ndarray] = {"meta": np.array(json.dumps(meta, sort_keys=True))}
     for i, layer in enumerate(qnet.layers):
         for k, edge in enumerate(layer.edges):
-            arrays[f"weights_{i}_{k}"] = edge.weights.astype(np.int8)
+            own = edge.connection
+            weights = own.kernel if isinstance(own, ConvConnection) else own.weights
+            arrays[f"weights_{i}_{k}"] = weights.astype(np.int8)
         arrays[f"scale_{i}"] = layer.scale.astype(np.float64)
     with open(path, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -109,9 +126,18 @@ def _neuron(values: dict[str, Any]) -> NeuronParams:
 
 
 def _edge(entry: dict[str, Any], weights: np.ndarray) -> QEdge:
-    if entry["connection"] != "dense":
-        raise ValueError(f"connection {entry['connection']!r} is not known to this version")
-    return dense_edge(entry["source"], weights, recurrent=entry["recurrent"])
+    if entry["connection"] == "dense":
+        return dense_edge(entry["source"], weights, recurrent=entry["recurrent"])
+    params = ConvParams(**{key: _nested(value) for key, value in entry["connection"].items()})
+    return QEdge(
+        source=entry["source"],
+        connection=ConvConnection(params=params, kernel=weights),
+        recurrent=entry["recurrent"],
+    )
+
+
+def _nested(value: Any) -> Any:
+    return tuple(map(_nested, value)) if isinstance(value, list) else value
 
 
 def _from_chain(

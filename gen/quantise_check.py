@@ -134,14 +134,16 @@ def _neuron(population: Population, feeds: str | None) -> list[str]:
 
 
 def _projection(projection: Projection, activity: Mapping[str, np.ndarray] | None) -> list[str]:
-    try:
-        parts = (("weights", projection.weight), ("bias", projection.bias))
-    except InputError as error:  # a delay, or too large
-        return error.problems
+    if projection.delayed:
+        return [f"node {projection.name!r}: a delay cannot be mapped so far"]
     problems = [
         f"node {projection.name!r}: its {what} hold NaN or infinity"
-        for what, values in parts
-        if not np.isfinite(values).all()
+        for op in projection.operations
+        for what, values in (
+            ("weights", getattr(op, "weight", getattr(op, "factor", None))),
+            ("bias", getattr(op, "value", None)),
+        )
+        if values is not None and not np.isfinite(values).all()
     ]
     x = None if activity is None else activity.get(projection.source)
     if x is not None and (x.ndim != 2 or x.shape[1] != projection.n_source):

@@ -9,14 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 from spikefab.gen.bounds import accumulator_range
-from spikefab.gen.drive import Drive
+from spikefab.gen.conv import conv_range
+from spikefab.gen.drive import Drive, Source
 from spikefab.gen.grid import Grid, find_grid, fit_binary, fit_grid, fit_ternary
 from spikefab.gen.leak import leak_ratio
 from spikefab.gen.membrane import FittedNeuron, MembraneFit
 from spikefab.gen.network import Population
 from spikefab.gen.options import QuantiseOptions, WeightBits
-from spikefab.gen.qnetwork import QLayer, dense_edge
+from spikefab.gen.qnetwork import ConvConnection, QEdge, QLayer, dense_edge
 from spikefab.gen.quantise_report import LayerReport
+from spikefab.gen.shared_drive import PATCH_STEPS, patches
+from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import SynapseParams
 
 __all__ = ["LayerJob"]
@@ -58,18 +61,21 @@ class LayerJob:
     def fit(self, most: Mapping[str, int]) -> None:
         """Finds the neurons' numbers. `most`: what an address of each source carries in a step."""
         del self.notes[self._own_notes :]
-        n = len(self.grid.weights)
-        low, high = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        low = high = np.zeros(self.population.n, np.int64)
         for source, part in zip(self.drive.sources, self.drive.columns(), strict=True):
-            least, largest = accumulator_range(self.grid.weights[:, part], most[source.name])
-            low, high = low + least, high + largest
+            weights, largest = self.grid.weights[:, part], most[source.name]
+            if source.conv is None:
+                ends = accumulator_range(weights, largest)
+            else:
+                ends = conv_range(source.conv, _kernel(source.conv, weights), largest)
+            low, high = low + ends[0], high + ends[1]
         self.acc = low, high
         self.membrane = MembraneFit(
             self.population,
             self.drive,
             self.leak,
             self.current_leak,
-            self.grid,
+            self._neurons(self.grid),
             self.options,
             self._note,
         )
@@ -80,24 +86,24 @@ class LayerJob:
 
     def layer(self, payloads: Mapping[str, int]) -> QLayer:
         """The integers. `payloads`: bits of the values that sources' events carry, if they do."""
-        n_out, n_in = self.grid.weights.shape
         columns = self.drive.columns()
+        edges = tuple(
+            _edge(source, self.grid.weights[:, part])
+            for source, part in zip(self.drive.sources, columns, strict=True)
+        )
         return QLayer(
             name=self.name,
-            edges=tuple(
-                dense_edge(source.name, self.grid.weights[:, part], recurrent=source.recurrent)
-                for source, part in zip(self.drive.sources, columns, strict=True)
-            ),
+            edges=edges,
             synapse=SynapseParams(
-                n_in=n_in,
-                n_out=n_out,
+                n_in=sum(edge.n_source for edge in edges),
+                n_out=self.population.n,
                 weight_width=self.width,
                 acc_min=int(self.acc[0].min()),
                 acc_max=int(self.acc[1].max()),
                 payload_width=max(payloads.get(s.name, 0) for s in self.drive.sources),
             ),
             neuron=self.fitted.params,
-            scale=self.grid.scale,
+            scale=self._neurons(self.grid).scale,
             weight_exact=self.grid.exact,
             ternary=self.bits == "ternary",
             bound=self.fitted.bound,
@@ -129,6 +135,12 @@ class LayerJob:
                 )
             return fit_binary(w, per_channel, x, unit)
         return fit_grid(w, self.width, per_channel, x, unit)
+
+    def _neurons(self, grid: Grid) -> Grid:
+        """The grid with a scale a neuron where rows have their own."""
+        if len(grid.scale) == 1:
+            return grid
+        return Grid(grid.weights, np.repeat(grid.scale, self.drive.positions), grid.exact)
 
     def _note(self, text: str) -> None:
         note = f"{self.name}: {text}"
@@ -181,16 +193,37 @@ class LayerJob:
         )
 
 
+def _kernel(conv: ConvParams, weights: np.ndarray) -> np.ndarray:
+    return weights.reshape(conv.out_channels, -1, *conv.kernel)
+
+
+def _edge(source: Source, weights: np.ndarray) -> QEdge:
+    if source.conv is None:
+        return dense_edge(source.name, weights, recurrent=source.recurrent)
+    kernel = _kernel(source.conv, weights).astype(np.int8)
+    return QEdge(
+        source=source.name,
+        connection=ConvConnection(params=source.conv, kernel=kernel),
+        recurrent=source.recurrent,
+    )
+
+
 def _recorded(drive: Drive, activity: Mapping[str, np.ndarray] | None) -> np.ndarray | None:
     """Counts of all sources side by side, (steps, columns); None where one is not known."""
     if activity is None or any(source.name not in activity for source in drive.sources):
         return None
     # A recurrent source's step acts in the next one; that a sample's last step then meets the next
     # sample's first does not matter for a scale.
-    return np.concatenate(
-        [
-            np.roll(activity[s.name], 1, 0) if s.recurrent else activity[s.name]
-            for s in drive.sources
-        ],
-        axis=1,
-    )
+    counts = [
+        np.roll(activity[s.name], 1, 0) if s.recurrent else activity[s.name] for s in drive.sources
+    ]
+    if any(source.conv is not None for source in drive.sources):
+        active = np.flatnonzero(np.any([x.any(axis=1) for x in counts], axis=0))
+        if not len(active):
+            return None
+        chosen = np.linspace(0, len(active) - 1, min(len(active), PATCH_STEPS)).astype(int)
+        counts = [
+            x if source.conv is None else patches(source.conv, x[active[chosen]])
+            for source, x in zip(drive.sources, counts, strict=True)
+        ]
+    return np.concatenate(counts, axis=1)

@@ -237,12 +237,14 @@ def _weights(network: Network, qnet: QNetwork) -> Sequence[WeightChange]:
     }
     order = [*(i.name for i in qnet.inputs), *(layer.name for layer in qnet.layers)]
     for layer in qnet.layers:
-        scale = np.broadcast_to(layer.scale, layer.neuron.n)[:, None]
+        stored = layer.stored
+        # Neurons that share a row have one scale.
+        scale = np.broadcast_to(layer.scale, layer.neuron.n)[:: layer.neuron.n // len(stored), None]
         changes.append(
             WeightChange(
                 name=layer.name,
                 before=drive_of(*into[layer.name], order, network.early).weight,
-                after=layer.weights * scale,
+                after=stored * scale,
                 bits=layer.synapse.weight_width,
                 ternary=layer.ternary,
             )

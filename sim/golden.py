@@ -7,14 +7,16 @@ with the hardware and no arithmetic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from spikefab.gen.qnetwork import QEdge, QLayer, QNetwork
+from spikefab.gen.qnetwork import ConvConnection, DenseConnection, QEdge, QLayer, QNetwork
 from spikefab.gen.samples import check_counts, check_samples
+from spikefab.sim.conv import convolve
 from spikefab.sim.encode import encode
 from spikefab.sim.golden_order import groups
 from spikefab.sim.neurons import Neurons
@@ -162,9 +164,9 @@ def _layer(layer: QLayer) -> _Layer:
 class _Edge:
     """A dense edge, in a number type that holds its layer's sums exactly."""
 
-    def __init__(self, edge: QEdge, kind: type[np.floating]):
+    def __init__(self, edge: QEdge, dense: DenseConnection, kind: type[np.floating]):
         self.source, self.delay = edge.source, int(edge.recurrent)
-        self.weights = np.ascontiguousarray(edge.weights.T.astype(kind))
+        self.weights = np.ascontiguousarray(dense.weights.T.astype(kind))
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
         """What counts (…, n_source) add to sums, (…, n)."""
@@ -172,6 +174,35 @@ class _Edge:
         flat = counts.reshape(-1, n_source).astype(self.weights.dtype)
         sums: np.ndarray = flat @ self.weights
         return sums.reshape(*counts.shape[:-1], n)
+
+
+class _ConvEdge:
+    """A convolution."""
+
+    def __init__(self, edge: QEdge, conv: ConvConnection, kind: type[np.floating]):
+        self.source, self.delay = edge.source, int(edge.recurrent)
+        self.conv, self.kind = conv, kind
+        p = conv.params
+        # What convolving one step unfolds to.
+        self.unfolded = p.in_shape[0] * math.prod((*p.out_size, *p.kernel))
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        """What counts (…, n_source) add to sums, (…, n)."""
+        p = self.conv.params
+        flat = counts.reshape(-1, *p.in_shape)
+        sums = np.empty((len(flat), self.conv.n_out), self.kind)
+        rows = max(1, CHUNK_BYTES // (4 * self.unfolded))
+        for start in range(0, len(flat), rows):
+            part = flat[start : start + rows].astype(np.int32)
+            sums[start : start + rows] = convolve(p, self.conv.kernel, part).reshape(len(part), -1)
+        return sums.reshape(*counts.shape[:-1], self.conv.n_out)
+
+
+def _edge(edge: QEdge, kind: type[np.floating]) -> _Edge | _ConvEdge:
+    connection = edge.connection
+    if isinstance(connection, ConvConnection):
+        return _ConvEdge(edge, connection, kind)
+    return _Edge(edge, connection, kind)
 
 
 class _Layer:
@@ -183,7 +214,7 @@ class _Layer:
         # BLAS is an order of magnitude faster than integer matrix products.
         self.float = np.float32 if magnitude < 1 << 24 else np.float64
         self.name = layer.name
-        self.edges = [_Edge(edge, self.float) for edge in layer.edges]
+        self.edges = [_edge(edge, self.float) for edge in layer.edges]
         self.neurons = Neurons(layer.neuron, magnitude)
         self.loops = any(edge.source == layer.name for edge in self.edges)
 

@@ -266,7 +266,7 @@ def delayed(network: Network) -> Network:
     ("change", "options", "words"),
     [
         (feed_membranes, {}, "node 'b': has no spikes to send on to 'c'; a node that puts out"),
-        (delayed, {}, "node 'b-c': holds a delay"),
+        (delayed, {}, "node 'b-c': a delay cannot be mapped so far"),
         (
             lambda n: replace(n, outputs=(*n.outputs, Output(name="again", source="b"))),
             {},
