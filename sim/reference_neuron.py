@@ -183,7 +183,10 @@ def _membrane(neuron: Neuron) -> Membrane:
         if cuba and d.synapse_order == "decay-add-use":
             r = source["r"]
             return lambda v, x, _: v + rate * ((r * x + rest) - v)
-        if cuba or not neuron.spiking:
+        if cuba:
+            r = source["r"]
+            return lambda v, x, _: v + rate * ((rest - v) + r * x)
+        if not neuron.spiking:
             return lambda v, x, _: v + rate * ((rest - v) + x)
         return lambda v, x, _: v + rate * ((x + rest) - v)
     if d.input_gain == "li-decay" and not cuba and not neuron.spiking and "tau" in source:

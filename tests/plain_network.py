@@ -8,7 +8,7 @@ Numbers are short binary fractions, so that sums over a few steps are exact in f
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil, exp, floor, trunc
 from typing import Any
 
@@ -55,11 +55,6 @@ class Drawn:
     edges: list[Edge]
     x: dict[str, np.ndarray]
     """(samples, steps, n) by input."""
-    fields: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def exact(self) -> bool:
-        return self.dialect.decay != "exp"
 
 
 def _eighths(low: int, high: int) -> st.SearchStrategy[float]:
@@ -96,9 +91,8 @@ def drawn_networks(draw: st.DrawFn) -> Drawn:
         earlier = [*inputs, *(c.name for c in cells[:k])]
         sources = draw(st.lists(st.sampled_from(earlier), min_size=1, max_size=2))
         edges += [draw(_edge(s, cell.name, sizes, False)) for s in sources]
-        if draw(st.booleans()):
-            source = draw(st.sampled_from([c.name for c in cells]))
-            edges.append(draw(_edge(source, cell.name, sizes, True)))
+        back = st.lists(st.sampled_from([c.name for c in cells]), max_size=2)
+        edges += [draw(_edge(s, cell.name, sizes, True)) for s in draw(back)]
     samples = draw(st.integers(1, 2))
     x = {
         name: np.array(
@@ -257,8 +251,12 @@ class _Neuron:
             return 0
         return int(self.above(self.v, self.threshold))
 
+    def note_gap(self, gap: float) -> None:
+        if gap:
+            self.near = min(self.near, abs(gap) / self.unit)
+
     def above(self, v: float, threshold: float) -> bool:
-        self.near = min(self.near, abs(v - threshold) / self.unit)
+        self.note_gap(v - threshold)
         return v >= threshold if self.d.compare == "ge" else v > threshold
 
     def step(self, x: float) -> tuple[float, float]:
@@ -340,7 +338,7 @@ class _Neuron:
         if not self.d.multi_spike:
             return 1
         times = v / self.threshold
-        self.near = min(self.near, abs(times - round(times)) * self.threshold / self.unit)
+        self.note_gap((times - round(times)) * self.threshold)
         return floor(times) if self.d.compare == "ge" else ceil(times) - 1
 
     def after_reset(self, v: float, times: int) -> float:
@@ -354,7 +352,7 @@ class _Neuron:
 
 
 def evaluate(drawn: Drawn) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], float]:
-    """Outputs and membranes (samples, steps, n), and how close a membrane came to a threshold."""
+    """Outputs and membranes (samples, steps, n), and the smallest gap to a threshold but 0."""
     samples = len(next(iter(drawn.x.values())))
     shapes = {cell.name: (samples, STEPS, cell.n) for cell in drawn.cells}
     outputs = {name: np.zeros(shape) for name, shape in shapes.items()}

@@ -19,24 +19,24 @@ from spikefab.sim.reference import run_reference
 
 
 def _agrees(drawn: Drawn) -> None:
-    outputs, mem, near = evaluate(drawn)
-    if not drawn.exact:
-        assume(near > 1e-4)
     network = to_network(drawn)
-    largest = max(np.abs(values).max() for values in (*mem.values(), *outputs.values()))
+    outputs, mem, near = evaluate(drawn)
+    largest = max(1, *(np.abs(v).max() for v in (*mem.values(), *outputs.values())))
+    # float32 has 24 bits: what grows without bound, or comes so close, tells nothing.
     assume(largest < 1e4)
+    assume(near > 1e-5 * largest)
     result = run_reference(network, drawn.x, record=True)
     assert result.mem is not None
     for cell, population in zip(drawn.cells, network.populations, strict=True):
         if population.neuron.spiking:
             np.testing.assert_array_equal(result.spikes[cell.name], outputs[cell.name])
         np.testing.assert_allclose(
-            result.mem[cell.name], mem[cell.name], rtol=1e-5, atol=1e-5, err_msg=cell.name
+            result.mem[cell.name], mem[cell.name], rtol=1e-5, atol=2e-6 * largest, err_msg=cell.name
         )
 
 
 @settings(
-    derandomize=True, max_examples=150, deadline=None, suppress_health_check=list(HealthCheck)
+    derandomize=True, max_examples=200, deadline=None, suppress_health_check=list(HealthCheck)
 )
 @given(drawn_networks())
 def test_drawn_graphs_agree_with_single_neurons(drawn: Drawn) -> None:
@@ -45,7 +45,7 @@ def test_drawn_graphs_agree_with_single_neurons(drawn: Drawn) -> None:
 
 @pytest.mark.slow
 @settings(
-    derandomize=True, max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck)
+    derandomize=True, max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck)
 )
 @given(drawn_networks())
 def test_many_drawn_graphs_agree_with_single_neurons(drawn: Drawn) -> None:
