@@ -29,7 +29,9 @@ it is accepted."""
 
 
 def chunk_counts(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
-    """Spikes a chunk: (samples, steps, rows, chunks a row)."""
+    """Events a chunk: (samples, steps, rows, chunks a row)."""
+    if layer.graded:
+        spikes = spikes != 0
     n_chunks = -(-layer.row_lanes // CHUNK)
     shape = spikes.shape[:2]
     lanes = np.zeros((*shape, layer.rows * layer.row_lanes), np.int64)

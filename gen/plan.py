@@ -12,6 +12,7 @@ import numpy as np
 
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, Resources, estimate_around, estimate_core
+from spikefab.gen.graded import graded_events
 from spikefab.gen.ports import Connections, connect
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice, WeightStorage
@@ -85,13 +86,15 @@ def make_plan(
     folds: int | Sequence[int] | None = None,
     rates: Sequence[float] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
+    graded: bool | None = None,
 ) -> Plan:
     """Maps `qnet`. `lanes`: an upper limit for every layer, or one a layer; `folds`: as many lanes,
     at most, share a neuron datapath. None chooses.
 
     `rates`: events a source a step into each layer, as measured on data. `storage`: where weights
-    are kept, for all layers or one a layer. Raises `InputError` for lanes, folds or a storage that
-    do not match the network or the device.
+    are kept, for all layers or one a layer. `graded`: neurons that spike several times in a step
+    send one event with the count; None: where that saves enough, see `gen.graded`. Raises
+    `InputError` for lanes, folds or a storage that do not match the network or the device.
     """
     n_layers = len(qnet.layers)
     connections = connect(qnet)
@@ -112,7 +115,13 @@ def make_plan(
             ]
         )
         reasons = [f"{n} asked for" for n in lanes]
-    core = _core(qnet, connections, layers)
+    limit = _limit(budget)
+    core = graded_events(
+        _core(qnet, connections, layers),
+        rates,
+        graded,
+        lambda core: not limit.exceeded(estimate_core(core, budget.family)),
+    )
     return Plan(
         qnet=qnet,
         core=core,
@@ -226,8 +235,7 @@ def _widen(
     narrow = [_layer(qnet, k, 1, rates[k], folds[k]) for k in range(len(qnet.layers))]
     layers = store.place(narrow)
     reasons = ["fast enough beside the slowest layer"] * len(layers)
-    fill = FILL[budget.family]
-    limit = replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
+    limit = _limit(budget)
 
     def estimate(layers: Sequence[LayerParams]) -> Resources:
         return estimate_core(_core(qnet, connections, layers), budget.family)
@@ -269,6 +277,12 @@ def _wider(
             yield replace(here, folds=share)
     for groups in range(here.groups - 1, 0, -1):
         yield _layer(qnet, k, -(-here.neuron.n // groups), rate, folds)
+
+
+def _limit(budget: Budget) -> Budget:
+    """What the mapper fills by itself."""
+    fill = FILL[budget.family]
+    return replace(budget, lut=int(budget.lut * fill), ff=int(budget.ff * fill))
 
 
 def _share(

@@ -143,14 +143,14 @@ class SpikeSerialiser(wiring.Component):
     Wide groups are looked through in chunks of `CHUNK` lanes: a register finds the chunks that hold
     spikes, and only these are visited. A pass's spikes leave in the order of their addresses, one
     a cycle while the consumer takes them; a group without spikes takes no time. A neuron that
-    spikes k times in a step is k events.
+    spikes k times in a step is k events; where they are `graded`, one of value k.
 
     Members
     -------
     reserve : in stream, 1 bit
         Accepted where the queue has room for a whole pass.
     i : in stream without back-pressure, GroupOutput
-    o : out stream, EventLayout(n)
+    o : out stream, EventLayout(n, unsigned(event_width))
         With a `grid` its addresses; padding of its layout puts out nothing.
     """
 
@@ -168,7 +168,7 @@ class SpikeSerialiser(wiring.Component):
             {
                 "reserve": In(stream.Signature(unsigned(1))),
                 "i": In(stream.Signature(GroupOutput(params), always_ready=True)),
-                "o": Out(event_stream(self.n_addresses)),
+                "o": Out(event_stream(self.n_addresses, unsigned(params.event_width))),
             }
         )
 
@@ -303,15 +303,20 @@ class SpikeSerialiser(wiring.Component):
         rest = Signal(CHUNK * bits)
         token, done, step = Signal(), Signal(), Signal()
         # The queue hangs on it: as few levels as may be.
-        single = at_most_one(list(waiting)) if bits == 1 else rest == 0
+        whole = bits == 1 or self.params.graded  # an event takes all that a neuron has fired
+        single = at_most_one(list(waiting)) if whole else rest == 0
         index = chosen(take, [Const(k, range(CHUNK)) for k in range(CHUNK)])
         address = held.base + index
         if self.params.lanes % CHUNK == 0:
             # A chunk begins at a multiple of its size.
             address = Cat(index, held.base[len(index) :])
         o = self.o.payload
+        left = [
+            Mux(bit, 0, count) if self.params.graded else (count - bit)[:bits]
+            for count, bit in zip(counts, take, strict=True)
+        ]
         m.d.comb += [
-            rest.eq(Cat((count - bit)[:bits] for count, bit in zip(counts, take, strict=True))),
+            rest.eq(Cat(left)),
             token.eq(waiting == 0),
             done.eq(Mux(held.end, token, single)),
             step.eq(~self.o.valid | self.o.ready),
@@ -323,6 +328,7 @@ class SpikeSerialiser(wiring.Component):
                 o.token.eq(token),
                 o.last.eq(token & held.last),
                 o.address.eq(Mux(token, 0, address)),
+                *([o.payload.eq(chosen(take, counts))] if self.params.graded else []),
             ]
         with m.If(chunk.ready):
             m.d.sync += [valid.eq(chunk.valid), held.eq(chunk.payload)]

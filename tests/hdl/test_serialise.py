@@ -26,7 +26,9 @@ SHAPES = [(1, 1), (2, 1), (5, 2), (7, 7), (8, 8), (9, 9), (21, 8), (33, 16), (33
 """(neurons, lanes): one to many groups, full and partial, one chunk to seventeen."""
 
 
-def layer(n: int, lanes: int, *, count_width: int = 1, membrane: int = 0) -> LayerParams:
+def layer(
+    n: int, lanes: int, *, count_width: int = 1, membrane: int = 0, graded: bool = False
+) -> LayerParams:
     spiking = not membrane
     return LayerParams(
         name="layer",
@@ -40,6 +42,7 @@ def layer(n: int, lanes: int, *, count_width: int = 1, membrane: int = 0) -> Lay
             count_width=count_width,
         ),
         lanes=lanes,
+        graded=graded,
     )
 
 
@@ -47,7 +50,9 @@ def expected(params: LayerParams, passes: list[Pass]) -> list[Item]:
     out: list[Item] = []
     for values, last in passes:
         for address, value in enumerate(values):
-            if params.neuron.spiking:
+            if params.graded:
+                out += [(0, 0, address, value)] if value else []
+            elif params.neuron.spiking:
                 out += [(0, 0, address, 0)] * value
             else:
                 out.append((0, 0, address, value))
@@ -120,7 +125,7 @@ def drive(
                 result.starts.append(cycle)
             groups += group
             item = (int(payload.token), int(payload.last), int(payload.address),
-                    0 if spiking else int(payload.payload))  # fmt: skip
+                    int(payload.payload) if params.graded or not spiking else 0)  # fmt: skip
             assert held is None or (valid and item == held), "an offered item changed"
             held = item if valid and not ready else None
             if valid and ready:
@@ -176,6 +181,18 @@ def test_spikes_under_back_pressure(
     passes = draw(params, 6, random.Random(n))
     run = drive(params, passes, pause_in=pause_in, pause_out=pause_out, seed=lanes)
     assert run.out == expected(params, passes)
+
+
+@pytest.mark.parametrize(("n", "lanes"), SHAPES)
+def test_counts_as_values(n: int, lanes: int) -> None:
+    """However often a neuron spikes, it takes one event and one cycle."""
+    params = layer(n, lanes, count_width=3, graded=True)
+    passes = draw(params, 6, random.Random(n))
+    run = drive(params, passes, pause_in=0.3, pause_out=0.4, seed=n)
+    assert run.out == expected(params, passes)
+    (values, _), *_ = passes[1:]
+    run = drive(params, [(values, True)], open_at=params.groups + 12)
+    assert [b - a for a, b in pairwise(run.times)] == [1] * sum(v > 0 for v in values)
 
 
 @pytest.mark.parametrize("n", [3, 8, 9])
@@ -261,7 +278,10 @@ def test_membranes_leave_one_a_cycle(n: int, lanes: int) -> None:
     assert gaps == [1] * len(gaps)
 
 
-@pytest.mark.parametrize("params", [layer(20, 9), layer(3, 3, count_width=2)])
+@pytest.mark.parametrize(
+    "params",
+    [layer(20, 9), layer(3, 3, count_width=2), layer(20, 9, count_width=2, graded=True)],
+)
 def test_spikes_convert(params: LayerParams) -> None:
     assert "o__payload" in to_verilog(SpikeSerialiser(params), "serialiser")
 
