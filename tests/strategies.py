@@ -72,14 +72,13 @@ def networks(
     max_samples: int = 3,
     max_steps: int = 8,
     stops: bool = False,
-    currents: bool = False,
 ) -> DrawnNetwork:
     """Networks of 1 to `max_layers` layers over every field of the contract, lanes, and samples.
 
     What a layer does is drawn field by field, so that a failure shrinks; its many numbers come
     from a generator whose seed is drawn. Half of the draws repeat a dialect's preset, the others
     change some of its fields. `stops`: every third network with two outputs or more ends samples
-    early. `currents`: most layers have synaptic currents.
+    early.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_layers = draw(st.integers(1, max_layers), label="layers")
@@ -92,9 +91,7 @@ def networks(
     for i in range(n_layers):
         n = draw(st.integers(1, max_neurons), label=f"neurons {i}")
         integrator = i == n_layers - 1 and draw(st.integers(0, 3), label="LI output") == 3
-        layer, needs_steps = _layer(
-            draw, rng, i, n_in, n, source_max, n_steps, integrator, currents
-        )
+        layer, needs_steps = _layer(draw, rng, i, n_in, n, source_max, n_steps, integrator)
         if i == 0:
             width = 0 if coding.spiking else coding.payload_width
             graded = replace(layer.synapse, payload_width=width)
@@ -181,7 +178,6 @@ def _layer(
     source_max: int,
     steps: int,
     integrator: bool,
-    currents: bool,
 ) -> tuple[QLayer, bool]:
     bits = draw(st.sampled_from(WEIGHT_WIDTHS), label=f"weights {index}")
     width = 2 if bits == "ternary" else int(bits)
@@ -197,7 +193,7 @@ def _layer(
     acc = accumulator_range(weights, source_max)
     largest = max(int(acc[1].max()), -int(acc[0].min()), 1)
     excited = bool(acc[1].max() > 0)
-    some = neuron_params(n, largest, rng, integrator, excited, currents)
+    some = neuron_params(n, largest, rng, integrator, excited)
     neuron = draw(some, label=f"neuron {index}")
     current_needs_steps = False
     if neuron.current is not None:
@@ -253,12 +249,12 @@ def neuron_params(
     rng: np.random.Generator,
     integrator: bool = False,
     excited: bool = True,
-    currents: bool = False,
+    currents: bool = True,
 ) -> NeuronParams:
     """Neurons of the widest membrane, without saturation; `largest`: a step's largest sum.
 
     Where no weight is positive (`excited` False), mostly the bias makes the neurons spike.
-    `currents`: most have a synaptic current, of the widest.
+    `currents`: half have a synaptic current, of the widest.
     """
     fraction = draw(st.sampled_from([0, 0, 1, 3, 6]), label="fraction bits")
     reach = largest << fraction
@@ -285,17 +281,17 @@ def neuron_params(
         "membrane_width": 40,
         **leak("leak"),
     }
-    if currents:
-        order = draw(st.sampled_from([None, *get_args(SynapseOrder)]), label="current")
-        late = draw(st.integers(0, 2), label="late bias") == 2
-        if late:
-            fields["bias_late"] = values(-reach // 4 - 1, reach // 4 + 1, "late bias")
-        if order is not None:
-            given = draw(st.integers(0, 2), label="current's bias") == 2
-            bias = values(-reach // 4 - 1, reach // 4 + 1, "current's bias") if given else (0,)
-            fields["current"] = CurrentParams(
-                order=order, width=40, bias=bias, **leak("current's leak")
-            )
+    order = draw(st.sampled_from([None, None, None, *get_args(SynapseOrder)]), label="current")
+    order = order if currents else None
+    late = draw(st.integers(0, 2), label="late bias") == 2
+    if currents and late:
+        fields["bias_late"] = values(-reach // 4 - 1, reach // 4 + 1, "late bias")
+    if order is not None:
+        given = draw(st.integers(0, 2), label="current's bias") == 2
+        bias = values(-reach // 4 - 1, reach // 4 + 1, "current's bias") if given else (0,)
+        fields["current"] = CurrentParams(
+            order=order, width=40, bias=bias, **leak("current's leak")
+        )
     bias = draw(st.integers(0, 2), label="bias")
     if not excited and bias < 2:
         fields["bias"] = values(0, reach // 2 + 1, "bias")
@@ -309,7 +305,7 @@ def neuron_params(
         return NeuronParams(**fields, spiking=False, reset="none")
     ceiling = max(1, reach // draw(st.sampled_from([5, 20, 2, 1000]), label="threshold"))
     fields["threshold"] = values(max(1, ceiling // 2), ceiling, "threshold")
-    fields |= draw(_dialect(currents), label="dialect")
+    fields |= draw(_dialect(), label="dialect")
     multi, clamp = fields.pop("multi_spike", False), fields.pop("v_min", False)
     if multi:
         fields["count_width"] = draw(st.integers(2, 4) | st.just(8), label="count width")
@@ -326,15 +322,14 @@ def neuron_params(
 
 
 @st.composite
-def _dialect(draw: st.DrawFn, currents: bool) -> dict[str, Any]:
+def _dialect(draw: st.DrawFn) -> dict[str, Any]:
     """A preset's fields, or the same with some changed to other legal values."""
-    presets = [name for name in sorted(PRESETS) if currents or "Synaptic" not in name]
-    fields = dict(PRESETS[draw(st.sampled_from(presets), label="preset")])
+    fields = dict(PRESETS[draw(st.sampled_from(sorted(PRESETS)), label="preset")])
     if draw(st.booleans(), label="overrides"):
         choices: dict[str, list[Any]] = {
             "compare": ["gt", "ge"],
             "reset": ["subtract", "zero", "value"],
-            "reset_time": list(get_args(ResetTime))[: None if currents else 3],
+            "reset_time": list(get_args(ResetTime)),
             "reset_correction": [False, True],
             "output_lag": [False, True],
             "multi_spike": [False, True],

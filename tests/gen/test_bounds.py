@@ -103,7 +103,7 @@ def test_no_input_leaves_the_bound(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 4))
     lo = -rng.integers(0, 40, n)
     hi = rng.integers(0, 40, n)
-    p = data.draw(neuron_params(n, 40, rng, data.draw(st.booleans()), currents=True))
+    p = data.draw(neuron_params(n, 40, rng, data.draw(st.booleans())))
     steps = data.draw(st.sampled_from([1, 2, 7, 30]))
     bound, current = membrane_bound(p, (lo, hi), steps), None
     if p.current is not None:
@@ -132,7 +132,7 @@ def test_no_input_leaves_the_bound(data: st.DataObject) -> None:
                 assert bound.u_lo[i] <= u <= bound.u_hi[i]
 
 
-@given(networks(max_neurons=12, currents=True))
+@given(networks(max_neurons=12))
 @settings(max_examples=50, deadline=None)
 def test_golden_membranes_stay_within_the_layers_bound(drawn) -> None:  # type: ignore[no-untyped-def]
     names = [layer.name for layer in drawn.qnet.layers]

@@ -160,21 +160,6 @@ def test_drawn_networks_in_a_long_sweep(drawn: DrawnNetwork) -> None:
     check(drawn.qnet, drawn.x)
 
 
-@seed(3)
-@settings(max_examples=120, deadline=None, database=None)
-@given(networks(max_layers=2, max_neurons=7, max_samples=2, max_steps=8, currents=True))
-def test_drawn_networks_with_currents(drawn: DrawnNetwork) -> None:
-    check(drawn.qnet, drawn.x)
-
-
-@pytest.mark.slow
-@seed(4)
-@settings(max_examples=3000, deadline=None, database=None)
-@given(networks(max_layers=3, max_neurons=16, max_samples=2, max_steps=12, currents=True))
-def test_drawn_networks_with_currents_in_a_long_sweep(drawn: DrawnNetwork) -> None:
-    check(drawn.qnet, drawn.x)
-
-
 @pytest.mark.parametrize(
     ("order", "s", "i"),
     [
