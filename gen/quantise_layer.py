@@ -12,12 +12,12 @@ from spikefab.gen.bounds import accumulator_range
 from spikefab.gen.conv import conv_range
 from spikefab.gen.drive import Drive, Source
 from spikefab.gen.grid import Grid, find_grid, fit_binary, fit_grid, fit_ternary
-from spikefab.gen.leak import leak_ratio
+from spikefab.gen.leak import LeakRatio, leak_ratio
 from spikefab.gen.membrane import FittedNeuron, MembraneFit
 from spikefab.gen.network import Population
 from spikefab.gen.options import QuantiseOptions, WeightBits
 from spikefab.gen.qnetwork import ConvConnection, QEdge, QLayer, dense_edge
-from spikefab.gen.quantise_report import LayerReport
+from spikefab.gen.quantise_report import CurrentReport, LayerReport
 from spikefab.gen.shared_drive import PATCH_STEPS, patches
 from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import SynapseParams
@@ -147,6 +147,25 @@ class LayerJob:
         if note not in self.notes:
             self.notes.append(note)
 
+    def _current_report(self) -> CurrentReport | None:
+        current, leak, params = self.neuron.current, self.current_leak, self.fitted.params.current
+        if current is None or leak is None or params is None:
+            return None
+        self._check_leak("synaptic time constant", leak, current.decay)
+        return CurrentReport(
+            leak=(float(current.decay.min()), float(current.decay.max())),
+            leak_ratio=(float(leak.value.min()), float(leak.value.max())),
+            leak_error=leak.error,
+            width=params.width,
+        )
+
+    def _check_leak(self, what: str, leak: LeakRatio, decay: np.ndarray) -> None:
+        if leak.error > self.options.leak_tolerance:
+            self._note(
+                f"a {what} is off by {100 * leak.error:.2g} %: decay {decay.max():.9g} is too "
+                f"close to 1 for {leak.shift} bits"
+            )
+
     def _gains(self) -> list[np.ndarray]:
         current = self.neuron.current
         return [self.neuron.gain, *([] if current is None else [current.gain])]
@@ -163,16 +182,13 @@ class LayerJob:
                 f"a threshold of {min(neuron.threshold)} LSBs is off by {100 * off:.2g} %: "
                 "more fraction bits would hold it"
             )
-        if self.leak.error > self.options.leak_tolerance:
-            self._note(
-                f"a time constant is off by {100 * self.leak.error:.2g} %: "
-                f"decay {decay.max():.9g} is too close to 1 for {self.leak.shift} bits"
-            )
+        self._check_leak("time constant", self.leak, decay)
         low, high = -(1 << (self.width - 1)), (1 << (self.width - 1)) - 1
         beyond = w / grid.scale[:, None]
         clipped = 0.0
         if not grid.exact and self.bits not in (1, "ternary"):
             clipped = float(((beyond < low - 0.5) | (beyond > high + 0.5)).mean())
+        current = self._current_report()
         return LayerReport(
             name=self.name,
             weight_bits=self.bits,
@@ -190,6 +206,7 @@ class LayerJob:
             bound=bound,
             notes=tuple(self.notes),
             bound_steps=self.steps if self.fitted.needs_steps else None,
+            current=current,
         )
 
 

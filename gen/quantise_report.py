@@ -7,7 +7,23 @@ from dataclasses import dataclass
 
 from spikefab.gen.options import WeightBits
 
-__all__ = ["LayerReport", "QuantiseReport"]
+__all__ = ["CurrentReport", "LayerReport", "QuantiseReport"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurrentReport:
+    """What rounding one layer's synaptic currents did."""
+
+    leak: tuple[float, float]
+    """Smallest and largest decay of the float network."""
+    leak_ratio: tuple[float, float]
+    """The same after rounding."""
+    leak_error: float
+    """Largest relative change of a time constant."""
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.width}-bit currents, leak {self.leak_ratio[1]:.6g} for {self.leak[1]:.6g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +54,9 @@ class LayerReport:
     """Membranes that can occur, in membrane LSBs; None: clamped."""
     notes: tuple[str, ...] = ()
     bound_steps: int | None = None
-    """Steps a sample that the bound holds for; None: any number."""
+    """Steps a sample that the bounds hold for; None: any number."""
+    current: CurrentReport | None = None
+    """None where the input acts on the membrane directly."""
 
     def __str__(self) -> str:
         named: dict[WeightBits, str] = {1: "binary", "ternary": "ternary"}
@@ -47,11 +65,12 @@ class LayerReport:
         room = "clamped" if self.bound is None else f"bound {self.bound[0]} to {self.bound[1]}"
         if self.bound_steps is not None:
             room += f" in {self.bound_steps} steps"
+        current = "" if self.current is None else f"{self.current}; "
         return (
             f"{self.name}: {bits} weights, {cost}, scale {self.scale:.6g}"
             f"{' a channel' if self.per_channel else ''}; leak {self.leak_ratio[1]:.6g} for "
-            f"{self.leak[1]:.6g}; {self.membrane_width}-bit membranes, {self.fraction_bits} "
-            f"fraction bits, {room}"
+            f"{self.leak[1]:.6g}; {current}{self.membrane_width}-bit membranes, "
+            f"{self.fraction_bits} fraction bits, {room}"
         )
 
 

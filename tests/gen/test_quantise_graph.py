@@ -146,13 +146,30 @@ def test_a_current_that_leaks_stays_near_the_float_one() -> None:
             populations=(population("lif0", one),),
             projections=(projection("input", "lif0", w),),
         )
-        qnet = quantise(network, QuantiseOptions(weight_bits=6, leak_tolerance=0.001))
+        options = QuantiseOptions(weight_bits=6, leak_tolerance=0.001)
+        qnet, report = quantise_with_report(network, options)
         assert qnet.steps is None  # the leaks bound it
+        current = report.layers[0].current
+        assert current is not None
+        assert current.leak == (0.8, 0.8)
+        assert current.leak_error <= 0.001
+        assert f"; {current.width}-bit currents, leak 0.7" in report.lines()[0] or (
+            f"; {current.width}-bit currents, leak 0.8" in report.lines()[0]
+        )
         off.append(compare_to_reference(network, qnet, x).layers[0].whole)
     assert off[0].share < 0.02
     assert off[0].spikes > 0
     # An integrator's membrane moves by sums of weights, times 5 and 10: by 10 and more.
     assert 0 < off[1].membrane < 0.1
+
+
+def test_a_synaptic_time_constant_that_no_shift_holds_is_told() -> None:
+    neuron = cuba_neuron(1, parse_dialect("norse"), decay_syn=1 - 1e-5, decay=0.5)
+    network = replace(make_network([np.ones((1, 1))]), populations=(population("lif0", neuron),))
+    options = QuantiseOptions(weight_bits=2, leak_tolerance=0.001, steps=50)
+    lines = quantise_with_report(network, options)[1].lines()
+    assert any("lif0: a synaptic time constant is off by" in line for line in lines)
+    assert not any(": a time constant is off by" in line for line in lines)
 
 
 def test_a_current_that_rests_at_v_leak() -> None:
