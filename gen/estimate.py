@@ -9,9 +9,10 @@ that stand alone are of control logic, counted in designs that nextpnr has packe
 
 from __future__ import annotations
 
-from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic, memory
+from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic
 from spikefab.gen.estimate_io import estimate_coder, estimate_link, estimate_loads, estimate_stop
 from spikefab.gen.estimate_neurons import estimate_neurons, estimate_store
+from spikefab.gen.estimate_route import estimate_queue, estimate_route
 from spikefab.hdl.accumulate import AccumulateEngine, booth_digits
 from spikefab.hdl.memory_layout import SPRAM_DEPTH, plan_blocks
 from spikefab.hdl.params import CoreParams, LayerParams, SynapseParams
@@ -31,9 +32,10 @@ __all__ = [
 
 
 def estimate_core(core: CoreParams, family: str) -> Resources:
-    """A core: its layers and what stands around them."""
+    """A core: its layers and what stands between and around them."""
     layers = (estimate_layer(layer, family) for layer in core.layers)
-    return sum(layers, estimate_around(core, family) + estimate_loads(core, family))
+    between = estimate_loads(core, family) + estimate_route(core, family)
+    return sum(layers, estimate_around(core, family) + between)
 
 
 def estimate_around(core: CoreParams, family: str) -> Resources:
@@ -135,19 +137,6 @@ def _replay(layer: LayerParams, family: str) -> Resources:
     )
 
 
-def _queue(width: int, depth: int, family: str) -> Resources:
-    """A `Queue`."""
-    level = bits_for(depth + 1)
-    if depth <= REGISTERS_MAX:
-        places = 2 * bits_for(depth) + level
-        return logic(family, width * (depth - 1) + 8, width * depth + places, places)
-    inner = depth - 1
-    address = bits_for(inner)
-    counts = 2 * (adder(address, family) + address) + 2 * adder(level, family) + 6
-    held = 2 * address + level + 1
-    return memory(width, inner, family) + logic(family, counts, held, held)
-
-
 def _groups(layer: LayerParams, family: str) -> Resources:
     """Room for the groups of a pass."""
     level = bits_for(queue_depth(layer.rows) + 1)
@@ -164,7 +153,7 @@ def _spikes(layer: LayerParams, family: str) -> Resources:
     depth = queue_depth(layer.rows)
     # Which of the chunks hold spikes is not asked of one alone; a memory keeps it.
     unused = chunks == 1 and depth <= REGISTERS_MAX
-    found = _groups(layer, family) + _queue(entry - unused, depth, family)
+    found = _groups(layer, family) + estimate_queue(entry - unused, depth, family)
     found += logic(family, 2 * group, group, group)
     # The group's first address is its number times its lanes.
     base = address - (3 if n % CHUNK == 0 else 0)
@@ -175,7 +164,7 @@ def _spikes(layer: LayerParams, family: str) -> Resources:
         # A choice of one in `chunks` by a bit each.
         chosen = part * -(-(2 * chunks - 1) // 3)
         found += logic(family, chosen + 4 * chunks + 8, entry + 2 * chunks + 1, 2 * chunks)
-        found += _queue(part + base + 2, CHUNKS_DEPTH, family)
+        found += estimate_queue(part + base + 2, CHUNKS_DEPTH, family)
     tables = (34 if n >= CHUNK else 4 * n) * (1 + counts) // 2 + 6 + address
     if layer.rows > 1 and n % CHUNK:
         tables += adder(address, family)
@@ -189,6 +178,6 @@ def _membranes(layer: LayerParams, family: str) -> Resources:
     tables = width * -(-(2 * n - 1) // 3) + n + adder(address + 1, family) + address + 12
     return (
         _groups(layer, family)
-        + _queue(n * width + 2, queue_depth(layer.rows), family)
+        + estimate_queue(n * width + 2, queue_depth(layer.rows), family)
         + logic(family, tables, held, held)
     )

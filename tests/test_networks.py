@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graphs import DrawnGraph, graphs
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from strategies import DrawnNetwork, networks
@@ -48,8 +49,16 @@ def make_design(
     return emit(plan, out, target=TARGETS[family])
 
 
-def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: float = 0.0) -> None:
-    """Every spike and membrane of every layer, and every cycle count."""
+def check(
+    design: Design,
+    x: np.ndarray,
+    *,
+    watch: bool = True,
+    back_pressure: float = 0.0,
+    shuffle: int | None = None,
+) -> None:
+    """Every spike and membrane of every layer, and every cycle count. With a seed to `shuffle` each
+    step's events, every spike and membrane once more."""
     qnet = design.qnetwork()
     names = [layer.name for layer in qnet.layers]
     golden = run_golden(qnet, x, record=names if watch else ())
@@ -64,6 +73,12 @@ def check(design: Design, x: np.ndarray, *, watch: bool = True, back_pressure: f
         found = first_mismatch(golden.mem, result.mem, labels=labels, quantity="membrane")
         assert found is None
     np.testing.assert_array_equal(result.steps_used, golden.steps_used)
+    if shuffle is not None:
+        other = simulate_rtl(design, x, record=names, shuffle=shuffle)
+        assert first_mismatch(golden.spikes, other.hidden, labels=labels) is None
+        np.testing.assert_array_equal(other.spikes, result.spikes)
+        for name, mem in (other.mem or {}).items():
+            np.testing.assert_array_equal(mem, golden.mem[name])
     whole = golden if qnet.stop is None else run_golden(qnet, x, full=True)
     spikes = [whole.spikes[name] for name in names]
     layers = design.manifest["layers"]
@@ -134,3 +149,41 @@ def test_many_drawn_networks(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     check_drawn(drawn, family, storage, tmp_path_factory.mktemp("drawn"))
+
+
+def check_graph(drawn: DrawnGraph, family: str, seeds: list[int], out: Path) -> None:
+    """A drawn graph with lanes, folds and memories of chance."""
+    rng = np.random.default_rng(seeds)
+    sizes = [layer.neuron.n for layer in drawn.qnet.layers]
+    lanes = [int(rng.choice([1, n, rng.integers(1, n + 1)])) for n in sizes]
+    folds = [int(rng.choice([1, 1, 3, 9])) for _ in sizes]
+    kept: list[Any] = [str(rng.choice(["block", "logic", LOADED[family]])) for _ in sizes]
+    design = make_design(drawn.qnet, lanes, out / "design", folds, kept, family)
+    check(design, drawn.x, back_pressure=0.4, shuffle=7)
+
+
+SEEDS = st.lists(st.integers(0, 2**16), min_size=1, max_size=1)
+"""Of how a graph is laid out."""
+
+
+@seed(10)
+@settings(max_examples=10, **COMMON)
+@given(drawn=graphs(max_neurons=20, currents=True), family=FAMILY, seeds=SEEDS)
+def test_drawn_graphs(
+    drawn: DrawnGraph, family: str, seeds: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    check_graph(drawn, family, seeds, tmp_path_factory.mktemp("graph"))
+
+
+@pytest.mark.slow
+@seed(100)
+@settings(max_examples=150, **COMMON)
+@given(
+    drawn=graphs(max_layers=5, max_neurons=40, max_samples=3, currents=True),
+    family=FAMILY,
+    seeds=SEEDS,
+)
+def test_many_drawn_graphs(
+    drawn: DrawnGraph, family: str, seeds: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    check_graph(drawn, family, seeds, tmp_path_factory.mktemp("graph"))
