@@ -121,7 +121,9 @@ def _read_group(group: Any, prefix: str, where: str, problems: list[str]) -> Gra
     of = f"node {prefix[:-1]!r}:" if prefix else "the graph"
     for key in ("nodes", "edges"):
         if key not in group:
-            problems.append(f"{where} {of} has no {key!r}: it was exported incomplete")
+            problems.append(
+                f"{where} {of} has no {key!r}: it was exported incomplete; export it again"
+            )
     for name, member in group.get("nodes", {}).items():
         try:
             values = {k: v[()] for k, v in member.items() if isinstance(v, h5py.Dataset)}
