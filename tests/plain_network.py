@@ -93,6 +93,9 @@ def drawn_networks(draw: st.DrawFn) -> Drawn:
         edges += [draw(_edge(s, cell.name, sizes, False)) for s in sources]
         back = st.lists(st.sampled_from([c.name for c in cells]), max_size=2)
         edges += [draw(_edge(s, cell.name, sizes, True)) for s in draw(back)]
+    if draw(st.booleans()):
+        for e in edges:  # below what lava's integers hold
+            e.weight += 3 / 32768
     samples = draw(st.integers(1, 2))
     x = {
         name: np.array(
@@ -127,7 +130,7 @@ def _edge(
 
 @st.composite
 def _values(draw: st.DrawFn) -> dict[str, float]:
-    tau = st.sampled_from([1.0, 2.0, 4.0])
+    tau = st.sampled_from([1.0, 2.0, 3.0, 4.0])
     return {
         "tau": draw(tau),
         "tau_mem": draw(tau),
@@ -240,7 +243,7 @@ class _Neuron:
     def keeps(self, tau: float) -> float:
         if self.d.decay == "exp":
             return exp(-1 / tau)
-        return 1 - 1 / tau  # also in 12 bits: tau is 1, 2 or 4
+        return 1 - (round(4096 / tau) / 4096 if self.whole else 1 / tau)
 
     def leaked(self, state: float, tau: float) -> float:
         return trunc(state * self.keeps(tau)) if self.whole else state * self.keeps(tau)
