@@ -154,16 +154,23 @@ def samples_for(qnet: QNetwork, path: str | Path) -> tuple[np.ndarray, np.ndarra
     ]
     x, y = load_inputs(path, inputs, steps, framed=framed)
     if y is not None:
-        check_labels(y, qnet.output_layers[0].neuron.n, str(path))
+        names = [out.name for out in qnet.outputs]
+        check_labels(y, qnet.output_layers[0].neuron.n, str(path), names)
     return x, y
 
 
-def check_labels(y: np.ndarray, n_outputs: int, where: str = "y") -> None:
-    """Raises `InputError` where a label is no output's number."""
+def check_labels(
+    y: np.ndarray, n_outputs: int, where: str = "y", nodes: Sequence[str] = ()
+) -> None:
+    """Raises `InputError` where a label is no output's number.
+
+    `nodes`: the network's output nodes; of several, labels are the first one's.
+    """
     wrong = y[(y < 0) | (y >= n_outputs)]
     if len(wrong):
+        whose = f"output node {nodes[0]!r}, the first," if len(nodes) > 1 else "the network"
         raise InputError(
-            f"{where}: y holds the label {wrong[0]}; the network has {n_outputs} outputs, labels "
+            f"{where}: y holds the label {wrong[0]}; {whose} has {n_outputs} outputs, labels "
             f"are 0 to {n_outputs - 1}: number the classes so, or give the data of this network"
         )
 

@@ -157,7 +157,8 @@ def read_samples(
         ]
         x, y = load_inputs(data, inputs, steps, framed=framed)
         if y is not None:
-            check_labels(y, network.size(network.outputs[0].source), str(data))
+            names = [output.name for output in network.outputs]
+            check_labels(y, network.size(network.outputs[0].source), str(data), names)
         if coding == "spikes" and not graded and x.max() > MAX_INPUT:
             raise InputError(
                 f"{data}: x holds {int(x.max())} events for one input in one step; a design takes "
