@@ -32,7 +32,7 @@ Shape = tuple[int, ...]
 Padding = tuple[tuple[int, int], tuple[int, int]]
 """Zeros put around an image: ((top, bottom), (left, right))."""
 
-CHUNK_VALUES = 1 << 24
+CHUNK_VALUES = 1 << 22
 """Values that a convolution unfolds at once."""
 
 
@@ -231,12 +231,10 @@ class Conv(Window):
         weight = weight.reshape(self.groups, n_out // self.groups, taps)
         parts = []
         for part in self._chunks(x, self.groups * taps * rows * columns):
-            unfolded = self._windows(part).transpose(0, 2, 3, 1, 4, 5)
-            unfolded = unfolded.reshape(len(part) * rows * columns, self.groups, taps)
-            # (groups, positions, taps) @ (groups, taps, outputs)
-            y = np.matmul(unfolded.transpose(1, 0, 2), weight.transpose(0, 2, 1))
-            y = y.reshape(self.groups, len(part), rows * columns, n_out // self.groups)
-            parts.append(y.transpose(1, 0, 3, 2).reshape(len(part), self.n_out))
+            # (batch, groups, taps, positions), the last two axes as they lie in the image.
+            unfolded = self._windows(part).transpose(0, 1, 4, 5, 2, 3)
+            unfolded = unfolded.reshape(len(part), self.groups, taps, rows * columns)
+            parts.append(np.matmul(weight, unfolded).reshape(len(part), self.n_out))
         return np.concatenate(parts) if parts else np.zeros((0, self.n_out), x.dtype)
 
 
