@@ -260,11 +260,11 @@ class _Builder:
     ) -> list[Projection]:
         """A projection for each way; a bias that several share goes with the first."""
         place = {name: i for i, name in enumerate(order)}
+        # What acts at once comes from before the target, what is fed back from behind it.
         ways = sorted(
             ways,
             key=lambda w: (
                 place[w.target],
-                (w.source, w.target) in back,
                 place[w.source],
                 tuple(map(natural, w.nodes)),
             ),

@@ -254,10 +254,13 @@ class SumPool(Window):
         return (self.image[0], *self.out_grid)
 
     def apply(self, x: Array) -> Array:
-        parts = [
-            self._windows(part).sum(axis=(4, 5), dtype=x.dtype).reshape(len(part), self.n_out)
-            for part in self._chunks(x, self.n_out * self.size[0] * self.size[1])
-        ]
+        parts = []
+        for part in self._chunks(x, self.n_out):
+            view = self._windows(part)
+            y = np.zeros(view.shape[:4], x.dtype)
+            for row, column in np.ndindex(self.size):
+                y += view[..., row, column]
+            parts.append(y.reshape(len(part), self.n_out))
         return np.concatenate(parts) if parts else np.zeros((0, self.n_out), x.dtype)
 
 
