@@ -126,7 +126,7 @@ def compare(design: Design, x: np.ndarray, result: RunResult, output: Output) ->
     labels = ("golden", "board")
     spikes, mem = _by_population(qnet, result)
     found = first_mismatch(golden.spikes, spikes, labels=labels)
-    if found is None:
+    if found is None and mem:
         found = first_mismatch(golden.mem, mem, labels=labels, quantity="membrane")
     differs = np.flatnonzero(result.steps_used != golden.steps_used)
     if found is None and len(differs):
