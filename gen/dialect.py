@@ -72,8 +72,9 @@ class Dialect:
     step, s this step's spike and r the reset that acted in it. No effect with `same`."""
     v_reset: float | Literal["graph"]
     """Membrane after a reset of kind `value`: the node's own v_reset (`graph`), or a number."""
-    v_min: float | Literal["none", "-threshold"]
-    """Lower clamp of the membrane at the end of the step."""
+    v_min: float | Literal["none", "-threshold", "-threshold-if"]
+    """Lower clamp of the membrane at the end of the step; `-threshold-if`: that of IF nodes, as
+    sinabs' import has it."""
     multi_spike: bool
     """true: a neuron spikes as often in a step as its threshold goes into the membrane."""
     output_lag: bool
@@ -134,7 +135,7 @@ class Dialect:
         | reset_time | snntorch | after the leak | Leaky: before it; Synaptic, R…: discards |
         | reset_time | spyx | (R)CuBaLIF: before the leak, others after it | the same |
 
-        `synapse_order=norse` and `norm_input=lif` are described at the fields.
+        `synapse_order=norse`, `norm_input=lif` and `v_min=-threshold-if` are at the fields.
         """
         cuba = kind.startswith("Cuba")
         if kind == "Threshold":  # It has no state: only the comparison is left.
@@ -146,6 +147,8 @@ class Dialect:
             changes["reset_time"] = "next-after-leak" if self.reset == "subtract" else rest
         elif self.reset_time == "spyx":
             changes["reset_time"] = "next-before-leak" if cuba else "next-after-leak"
+        if self.v_min == "-threshold-if":
+            changes["v_min"] = "-threshold" if kind == "IF" else "none"
         if self.norm_input == "lif":
             changes["norm_input"] = kind in ("LIF", "CubaLIF")
         if self.synapse_order == "norse":
@@ -199,7 +202,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "reset_time": get_args(ResetTime),
     "reset_delay": _BOOL,
     "v_reset": ("graph", float),
-    "v_min": ("none", "-threshold", float),
+    "v_min": ("none", "-threshold", "-threshold-if", float),
     "multi_spike": _BOOL,
     "output_lag": _BOOL,
     "decay_input": (*_BOOL, "none"),

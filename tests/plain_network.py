@@ -349,6 +349,8 @@ class _Neuron:
 
     def clamped(self, v: float) -> float:
         low = self.d.v_min
+        if low == "-threshold-if":
+            low = "-threshold" if self.kind == "IF" else "none"
         if low == "none" or (low == "-threshold" and not self.spikes):
             return v
         return max(v, -self.threshold if low == "-threshold" else self.lsbs(float(low)))

@@ -117,7 +117,7 @@ def test_every_dialect_reads_back(dialect: Dialect) -> None:
         ("norse,compare=>", r"compare = '>' is not one of gt, ge"),
         ("norse,reset", r"'reset' is not of the form field=value"),
         ("norse,reset=zero,reset=zero", r"field reset is given twice"),
-        ("sinabs,v_min=low", r"v_min = 'low' is not one of none, -threshold, a number"),
+        ("sinabs,v_min=low", r"v_min = 'low' is not one of none, -threshold, -threshold-if, a "),
         ("sinabs,v_min=nan", r"v_min = 'nan' is not one of"),
         ("norse,v_reset=inf", r"v_reset = 'inf' is not one of graph, a number"),
         ("spyx,output_lag=1", r"output_lag = '1' is not one of true, false"),
@@ -158,4 +158,4 @@ def test_description_names_everything() -> None:
     for name in [*PRESETS, *ALIASES, *FIELDS]:
         assert name in text
     assert "norse: dt 0.001; input_gain=dt/tau" in text
-    assert "v_min: none, -threshold, a number" in text
+    assert "v_min: none, -threshold, -threshold-if, a number" in text

@@ -138,6 +138,14 @@ def test_integrator_and_threshold() -> None:
         assert not d.reset_correction
 
 
+def test_sinabs_import_clamps_if_nodes_alone() -> None:
+    dialect = "sinabs,v_min=-threshold-if"
+    clamp = _neuron("IF", dialect, r=1.0, v_threshold=2.0, v_reset=0.0).v_min
+    assert clamp is not None
+    assert clamp[0] == -2
+    assert _neuron("CubaLIF", dialect, dt=1e-4, **CUBA).v_min is None
+
+
 @pytest.mark.parametrize(
     ("dialect", "gain"),
     [("rockpool", np.exp(-0.125)), ("sinabs", 1), ("sinabs,norm_input=true", 1 - np.exp(-0.125)),

@@ -13,7 +13,7 @@ from plain_network import Drawn, drawn_networks, evaluate, to_network
 
 from spikefab.gen.dialect import parse_dialect
 from spikefab.gen.errors import InputError
-from spikefab.gen.network import Input, Network, Output, Population, Projection
+from spikefab.gen.network import Current, Input, Network, Output, Population, Projection
 from spikefab.gen.operations import Delay, Dense
 from spikefab.sim.reference import run_reference
 
@@ -114,6 +114,56 @@ def test_a_recurrent_edge_may_lead_forward() -> None:
     network = replace(network, projections=(network.projections[0],
                       replace(network.projections[1], recurrent=True)))  # fmt: skip
     assert _spikes(network, [1, 0, 1, 0, 0]) == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "mem"), [("true", [1, 2, 3]), ("false", [0, 1, 2]), ("never", [0, 0, 0])]
+)
+@pytest.mark.parametrize("source", ["b", "a", "in"])
+def test_bias_of_a_recurrent_edge_at_the_first_step(rule: str, mem: list[int], source: str) -> None:
+    """Back from the same or another population, or from before: the same rule."""
+    network = _net(f"norse,bias_at_t0={rule}", threshold=100.0)
+    edge = Projection.dense(
+        name="r", source=source, target="b", weight=np.eye(1), bias=np.ones(1), recurrent=True
+    )
+    result = run_reference(_with(network, edge), np.zeros((1, 3, 1), int), record=True)
+    assert result.mem is not None
+    assert result.mem["b"][0, :, 0].tolist() == mem
+
+
+@pytest.mark.parametrize(
+    ("order", "mem"),
+    [
+        # Both keep half. 2 comes in, and 0.5 by feedback a step later; half the current is used:
+        # currents of 2, 1 + 0.5 and 0.75; or 1, (1 + 0.5)/2 and 0.375.
+        ("add-use-decay", [1, 1.25, 1]),
+        ("decay-add-use", [1, 1.25, 1]),
+        ("add-decay-use", [0.5, 0.625, 0.5]),
+    ],
+)
+def test_feedback_drives_a_synaptic_current(order: str, mem: list[float]) -> None:
+    dialect = parse_dialect(f"snntorch,reset_delay=true,synapse_order={order}")
+    half = np.full(1, 0.5)
+    cell = make_neuron(1, dialect, spiking=False, decay=0.5, gain=0.5)
+    cell = replace(cell, current=Current(decay=half, gain=np.ones(1)))
+    relay = make_neuron(1, dialect, decay=0.0, threshold=0.25)
+    network = _net("snntorch")
+    network = replace(
+        network,
+        populations=(
+            replace(network.populations[0], neuron=cell),
+            replace(network.populations[1], neuron=relay),
+        ),
+        projections=(
+            network.projections[0],
+            Projection.dense(name="ib", source="in", target="b", weight=np.eye(1)),
+            Projection.dense(name="ba", source="b", target="a", weight=half[None], recurrent=True),
+        ),
+    )
+    result = run_reference(network, np.array([2, 0, 0]).reshape(1, 3, 1), record=True)
+    assert result.mem is not None
+    assert result.spikes["b"].ravel().tolist() == [1, 0, 0]
+    assert result.mem["a"][0, :, 0].tolist() == mem
 
 
 def test_state_is_carried_from_sample_to_sample() -> None:
