@@ -41,6 +41,9 @@ def port_table(manifest: dict[str, Any]) -> list[str]:
     if manifest.get("stop"):
         meaning = "what is left of a sample that was stopped early is on its way out"
         rows.append(("decided", "out", "1", meaning))
+    if _loops(manifest):
+        meaning = "what is left of a sample that has ended is on its way to where it is dropped"
+        rows.append(("draining", "out", "1", meaning))
     if "load" in streams:
         fields = streams["load"]
         rows.append(("load__valid", "in", "1", "a word for a weight memory is offered"))
@@ -60,6 +63,8 @@ def instantiation(manifest: dict[str, Any]) -> str:
     streams = manifest["streams"]
     i, o = (_width(streams[name]) for name in ("i", "o"))
     wires, ports = "", ",\n  .decided   ()" if manifest.get("stop") else ""
+    if _loops(manifest):
+        ports += ",\n  .draining  ()"
     if "load" in streams:
         bits = _width(streams["load"])
         wires = f"\nwire        load_valid, load_ready;\nwire [{bits - 1}:0] load_payload;"
@@ -81,6 +86,33 @@ spikefab_core core (
   .o__payload(o_payload){ports}
 );
 """
+
+
+def _loops(manifest: dict[str, Any]) -> bool:
+    """Spikes of a step act in the next one."""
+    sources = (source for layer in manifest["layers"] for source in layer.get("sources", ()))
+    return any(source["recurrent"] for source in sources)
+
+
+def _ranges(manifest: dict[str, Any]) -> str:
+    """Where several inputs and outputs are in the two streams."""
+    told = []
+    for what, stream in (("inputs", "i"), ("outputs", "o")):
+        nodes = manifest.get(what, ())
+        if len(nodes) > 1:
+            rows = "\n".join(
+                f"| {node['name']} | {node['base']} to {node['base'] + node['size'] - 1} "
+                f"| {node.get('kind', 'events')} |"
+                for node in nodes
+            )
+            told.append(
+                f"\n\n| of `{stream}`'s {what} | addresses | carries |\n|---|---|---|\n{rows}"
+            )
+    if len({node["kind"] for node in manifest.get("outputs", ())}) > 1:
+        told.append(
+            "\n\nA membrane comes as one event of each neuron a step; a spike's payload is 1."
+        )
+    return "".join(told)
 
 
 def _stop(manifest: dict[str, Any]) -> str:
@@ -132,7 +164,7 @@ Design hash `{manifest["hash"]}`, made by spikefab {manifest["version"]}.
 A step is its events, in any order, then a token; the token of a sample's last step has `last` set,
 and returns every membrane to its initial value. Input `{manifest["input"]["name"]}` takes at most
 {manifest["input"]["max_events"]} event(s) an address a step. Both streams may stall at any time; an
-item that is offered stays until it is taken.{_stop(manifest)}
+item that is offered stays until it is taken.{_stop(manifest)}{_ranges(manifest)}
 
 ## Use the Verilog alone
 

@@ -88,6 +88,16 @@ def test_the_manifest_says_where_inputs_and_outputs_are(design: Design) -> None:
     ]  # fmt: skip
 
 
+def test_its_readme_says_it_too(design: Design) -> None:
+    text = (design.path / "README.md").read_text()
+    assert "| right | 9 to 12 | events |" in text
+    assert "| out_hidden | 5 to 24 | spikes |" in text
+    assert "a spike's payload is 1" in text
+    assert ".draining  ()" in text
+    verilog = (design.path / "design.v").read_text()
+    assert "output draining;" in verilog
+
+
 def test_verilog_equals_golden_in_any_order_of_events(
     design: Design, network: QNetwork, x: np.ndarray
 ) -> None:
