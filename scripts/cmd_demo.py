@@ -173,9 +173,9 @@ def _table(design: Design, data: ReportData, report: dict[str, object], output: 
     measured = read_measured(design)
     rows.append(
         (
-            "through the UART",
-            f"{measured['line_bytes']:.0f} bytes an image, at most "
-            f"{measured['line_samples_per_s']:,.0f} images a second",
+            "through the UART, at most",
+            f"{measured['line_samples_per_s']:,.0f} images a second, "
+            f"{measured['line_bytes']:.0f} bytes each",
         )
     )
     output.table("digits, from graph to board", rows + placed_rows(report))
