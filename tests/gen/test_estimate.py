@@ -22,7 +22,14 @@ from spikefab.gen.estimate import estimate_core, estimate_layer, weight_memory
 from spikefab.gen.plan import make_plan
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice
-from spikefab.hdl.params import CoreParams, InputParams, LayerParams, StopParams
+from spikefab.hdl.params import (
+    CoreParams,
+    CurrentParams,
+    InputParams,
+    LayerParams,
+    StopParams,
+    SynapseOrder,
+)
 
 BIG = Budget(lut=10**6, ff=10**6, ram=10**4, dsp=100, family="ecp5")
 
@@ -213,6 +220,11 @@ def neurons(**fields: Any) -> QNetwork:
     return make_network([64, 32], saturate=False, **fields)
 
 
+def through(order: SynapseOrder, **fields: Any) -> CurrentParams:
+    """A synaptic current of 14 bits."""
+    return CurrentParams(**{"width": 14, "leak_num": (7,), "leak_shift": 3} | fields, order=order)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Packed:
     """A small core and what it takes."""
@@ -273,6 +285,37 @@ PACKED = [
         cells=(768, 742, 1, 4),
     ),
     Packed(
+        name="current",
+        network=neurons(current=through("decay-add-use")),
+        family="ecp5",
+        cells=(1753, 3186, 2),
+    ),
+    Packed(
+        name="current-biases",
+        network=neurons(current=through("add-use-decay", bias=(3,)), bias=(5,), bias_late=(6,)),
+        family="ecp5",
+        lanes=4,
+        cells=(1110, 958, 1),
+    ),
+    Packed(
+        name="current-discard",
+        network=neurons(
+            current=through("add-decay-use", leak_num=(13,), leak_shift=4),
+            reset="zero",
+            reset_time="next-discard",
+        ),
+        family="ecp5",
+        lanes=8,
+        cells=(1129, 2373, 1),
+    ),
+    Packed(
+        name="current-each-its-own",
+        network=neurons(current=through("add-decay-use", leak_num=each(100, 128), leak_shift=7)),
+        family="ecp5",
+        lanes=8,
+        cells=(830, 2459, 1, 8),
+    ),
+    Packed(
         name="integrator",
         network=make_network([64, 10], integrator=True),
         family="ecp5",
@@ -308,6 +351,13 @@ PACKED = [
     ),
     Packed(name="plain", network=neurons(), family="ice40", lanes=8, cells=(1617, 1368, 3)),
     Packed(name="one-lane", network=neurons(), family="ice40", lanes=1, cells=(341, 178, 5)),
+    Packed(
+        name="current",
+        network=neurons(current=through("decay-add-use")),
+        family="ice40",
+        lanes=4,
+        cells=(1989, 1761, 3),
+    ),
     Packed(
         name="late-reset",
         network=neurons(reset_time="next-after-leak"),
