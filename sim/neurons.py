@@ -13,7 +13,7 @@ from spikefab.hdl.params import CurrentParams, NeuronParams
 __all__ = ["NeuronState", "Neurons"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class NeuronState:
     """A batch's state between steps, and scratch space: arrays made anew cost small batches more
     than the arithmetic."""
@@ -57,6 +57,13 @@ class Neurons:
             high.append(self.int(top - 1))
         self.low, self.high = low, high
         self.leaks = [(each, self._constant(each.leak_num)) for each in (p, p.current) if each]
+        # Asked for in every step: small batches feel each look at a parameter.
+        self._keeps = p.leak_num == (1,) and not p.leak_shift
+        self._reset_at = p.reset_time if p.spiking else ""
+        self._compares_before = p.spiking and (p.reset_time != "same" or p.output_lag)
+        self._compares = p.spiking and (
+            p.reset_time == "same" or p.reset_correction or not p.output_lag
+        )
 
     def _constant(self, values: tuple[int, ...]) -> Any:
         """One number for all neurons, or one a neuron."""
@@ -82,31 +89,32 @@ class Neurons:
     def step(self, state: NeuronState, inputs: np.ndarray, out: np.ndarray) -> None:
         """One step of `state`, in place; the spike counts (samples, n) go to `out`. `inputs`
         (samples, n), of `inputs`, may be overwritten."""
-        p, v, work = self.neuron, state.v, state.work
+        p, v, work, reset_at = self.neuron, state.v, state.work, self._reset_at
         before, spikes = (out, state.flags) if p.output_lag else (state.flags, out)
-        if p.spiking and (p.reset_time != "same" or p.output_lag):
+        if self._compares_before:
             self._compare(v, before)
         if self.late is not None and not state.first:
             inputs += self.late
         state.first = False
         if state.i is not None:
             inputs = self._current(state.i, inputs, work)
-        if p.spiking and p.reset_time == "next-before-leak":
+        if reset_at == "next-before-leak":
             self._reset(v, before, work)
-        self._leak(0, v, work)
-        if p.spiking and p.reset_time == "next-after-leak":
+        if not self._keeps:
+            self._leak(0, v, work)
+        if reset_at == "next-after-leak":
             self._reset(v, before, work)
         v += inputs
         if self.bias is not None:
             v += self.bias
         if p.spiking:
-            if p.reset_time == "next-discard":
+            if reset_at == "next-discard":
                 self._reset(v, before, work)
             if p.count_width > 1:
                 self._count(v, spikes, work)
-            elif p.reset_time == "same" or p.reset_correction or not p.output_lag:
+            elif self._compares:
                 self._compare(v, spikes)
-            if p.reset_time == "same":
+            if reset_at == "same":
                 self._reset(v, spikes, work)
             elif p.reset_correction:
                 np.subtract(spikes, before, out=work, dtype=self.int)
