@@ -15,8 +15,8 @@ import numpy as np
 
 from spikefab.gen.cost_coder import Take, coded_samples, coder_clock
 from spikefab.gen.cost_graph import GraphClock, input_runs
-from spikefab.gen.cost_layer import LayerClock, chunk_counts
-from spikefab.hdl.params import CoreParams, InputParams
+from spikefab.gen.cost_layer import LayerClock, chunk_counts, event_addresses
+from spikefab.hdl.params import INPUT, CoreParams, InputParams
 from spikefab.hdl.stop import EarlyStop
 
 __all__ = ["Cycles", "predict_cycles"]
@@ -36,6 +36,8 @@ class Cycles:
 
 NEVER = 1 << 62
 
+Addresses = list[list[list[int]]] | None
+
 
 def predict_cycles(
     params: CoreParams,
@@ -46,7 +48,8 @@ def predict_cycles(
     encoded: np.ndarray | None = None,
 ) -> Cycles:
     """Predicts from what happens: `x` the samples as the core's input takes them, `spikes` a layer
-    (samples, steps, n) spike counts, as the golden model gives them.
+    (samples, steps, n) spike counts, as the golden model gives them. Where a layer has a structure,
+    the last axis of `x` is the input's addresses, and a step's events come in their order.
 
     With an early stop, `steps_used` (samples,) is when samples end, and `spikes` go on behind it
     (`full` of the golden model): steps are in flight when the stop is known.
@@ -58,6 +61,7 @@ def predict_cycles(
     if params.stop is None or steps_used is None:
         steps_used = np.full(n_samples, spikes[0].shape[1])
     events: Any = _items(params.input, x)
+    addresses = _addresses(params, x, spikes, encoded)
     if params.input.spiking:
         assert encoded is not None, "a coder's spikes come from sim.encode"
         events = coded_samples(params, x, encoded)
@@ -66,7 +70,7 @@ def predict_cycles(
         for layer, s in zip(params.layers, spikes, strict=True)
     ]
     if not params.is_chain:
-        return _graph_cycles(params, x, chunks)
+        return _graph_cycles(params, x, chunks, addresses)
     alone = np.zeros(n_samples, np.int64)
     first = np.zeros(n_samples + 1, np.int64)
     stream = _Pipeline(params)
@@ -74,22 +78,53 @@ def predict_cycles(
         following = sample % n_samples
         own = [None if c is None else c[following] for c in chunks]
         used = int(steps_used[following])
-        first[sample], _ = stream.sample(events[following], own, used)
+        where = [None if a is None else a[following] for a in addresses]
+        first[sample], _ = stream.sample(events[following], own, used, where)
         if sample < n_samples:
-            start, end = _Pipeline(params).sample(events[sample], own, used)
+            start, end = _Pipeline(params).sample(events[sample], own, used, where)
             alone[sample] = end - start
     return Cycles(cycles=alone, interval=np.diff(first))
 
 
-def _graph_cycles(params: CoreParams, x: np.ndarray, chunks: list[np.ndarray | None]) -> Cycles:
+def _graph_cycles(
+    params: CoreParams, x: np.ndarray, chunks: list[np.ndarray | None], addresses: list[Addresses]
+) -> Cycles:
     runs = input_runs(params, x)
     steps = [[None if c is None else c[s].tolist() for c in chunks] for s in range(len(x))]
+    where = [[None if a is None else a[s] for a in addresses] for s in range(len(x))]
     alone = []
-    for sample, counts in zip(runs, steps, strict=True):
-        (start,), (end,) = GraphClock(params).run([sample], [counts])
+    for sample, counts, own in zip(runs, steps, where, strict=True):
+        (start,), (end,) = GraphClock(params).run([sample], [counts], [own])
         alone.append(end - start)
-    first, _ = GraphClock(params).run([*runs, runs[0]], [*steps, steps[0]])
+    again = [*runs, runs[0]], [*steps, steps[0]], [*where, where[0]]
+    first, _ = GraphClock(params).run(*again)
     return Cycles(cycles=np.array(alone, np.int64), interval=np.diff(first).astype(np.int64))
+
+
+def _addresses(
+    params: CoreParams, x: np.ndarray, spikes: list[np.ndarray], encoded: np.ndarray | None
+) -> list[Addresses]:
+    """The addresses of the events of the input and of each layer, sample by sample, step by step;
+    None where each event costs the same."""
+    needed = {
+        port.source
+        for layer, ports in zip(params.layers, params.layer_ports, strict=True)
+        for port in ports
+        if layer.structure is not None
+    }
+    found: list[Addresses] = []
+    if INPUT in needed:
+        x = x if encoded is None else encoded
+        x = x.reshape(len(x), 1 if params.input.coding == "static" else x.shape[1], -1)
+        items = x != 0 if params.input.payload_width and not params.input.spiking else x
+        each = np.arange(x.shape[2])
+        found.append([[np.repeat(each, step).tolist() for step in sample] for sample in items])
+    else:
+        found.append(None)
+    for k, (layer, own) in enumerate(zip(params.layers, spikes, strict=True)):
+        wanted = k in needed and layer.neuron.spiking
+        found.append(event_addresses(layer, own) if wanted else None)
+    return found
 
 
 def _items(coding: InputParams, x: np.ndarray) -> np.ndarray:
@@ -111,66 +146,88 @@ class _Pipeline:
         self.used = 0  # steps after which the sample ends
         self.end = 0  # when its last output token left
         self.stopped = NEVER  # first cycle in which the front knows
+        self.where: list[list[list[int]] | None] = []
 
-    def sample(self, events: Any, chunks: list[np.ndarray | None], used: int) -> tuple[int, int]:
-        """Streams one sample in; returns when its first item and its last output token pass."""
+    def sample(
+        self,
+        events: Any,
+        chunks: list[np.ndarray | None],
+        used: int,
+        where: list[list[list[int]] | None],
+    ) -> tuple[int, int]:
+        """Streams one sample in; returns when its first item and its last output token pass.
+
+        `where`: the addresses of the events that the input, and each layer, sends in each step.
+        """
         layer0 = self.layers[0]
+        self.where = where
         if self.coder is not None:
             self.used, self.stopped = used, NEVER
             start = self.coder.sample(events, self._taker(chunks), lambda: self.stopped)
             return start, self.end
-        start = max(self.offered, layer0.engine_free)
+        start = -1
         self.used, self.stopped = used, NEVER
         n_tokens = len(events)
         for t, n_events in enumerate(events):
-            self._events(int(n_events))
+            first = self._events(int(n_events), t)
             if layer0.replay:
-                token = layer0.frame(self.offered)
-                start = token if not n_events else start
+                token, begun = layer0.frame(self.offered)
+                start = first if n_events else token
                 self.offered = token + 1
-                self._replay(token, chunks)
+                self._replay(begun, chunks)
                 break
             cut = self.offered >= self.stopped
-            token = layer0.token(self.offered)
-            start = token if t == 0 and not n_events else start
+            token, begun = layer0.token(self.offered)
+            if t == 0:
+                start = first if n_events else token
             self.offered = token + 1
-            self._step(token, t, chunks)
+            self._step(begun, t, chunks)
             if cut:
                 # The gate drops the rest, an item a cycle.
                 self.offered += int(events[t + 1 :].sum()) + n_tokens - t - 1
                 break
         return start, self.end
 
-    def _events(self, count: int) -> None:
-        """A step's events at the core's input."""
-        if count:
-            layer0 = self.layers[0]
+    def _events(self, count: int, t: int) -> int:
+        """A step's events at the core's input; when the first one is taken."""
+        layer0 = self.layers[0]
+        first = -1
+        own = self.where[0]
+        if own is not None:
+            for address in own[t]:
+                at = layer0.event(self.offered, address)
+                first = at if first < 0 else first
+                self.offered = at + 1
+        elif count:
             first = max(self.offered, layer0.engine_free)
             layer0.engine_free = first + count * layer0.groups
             self.offered = layer0.engine_free - layer0.groups + 1
+        return first
 
     def _taker(self, chunks: list[np.ndarray | None]) -> Take:
         """The first layer as the coder sees it, for one sample."""
         layer0 = self.layers[0]
         t, cut = 0, False
+        own = self.where[0]
+        order = [iter(step) for step in own or ()]
 
         def take(offered: int, token: bool) -> int:
             nonlocal t, cut
             if cut:
                 return offered
             if not token:
-                return layer0.event(offered)
+                return layer0.event(offered, next(order[t]) if order else 0)
             # Rate coding ends by itself, the others by a gate.
             cut = not self.coder_ends and offered >= self.stopped
-            at = layer0.token(offered)
-            self._step(at, t, chunks)
+            at, begun = layer0.token(offered)
+            self._step(begun, t, chunks)
             t += 1
             return at
 
         return take
 
     def _replay(self, token: int, chunks: list[np.ndarray | None]) -> None:
-        """The steps of the frame whose token was accepted at `token`."""
+        """The steps of the frame whose token began at `token`."""
         layer = self.layers[0]
         ready = token + layer.sums + layer.rows
         for t in range(layer.replay):
@@ -196,16 +253,21 @@ class _Pipeline:
         layer = self.layers[k]
         following = self.layers[k + 1] if k + 1 < len(self.layers) else None
         own = chunks[k]
+        sent = self.where[k + 1]
+        addresses = iter(() if sent is None else sent[t])
         output = layer.output(layer.begun(token, None if own is None else own[t].tolist()))
         offered, is_token = next(output)
+        begun = 0
         while True:
             out = offered
-            if following is not None:
-                out = following.token(offered) if is_token else following.event(offered)
+            if following is not None and is_token:
+                out, begun = following.token(offered)
+            elif following is not None:
+                out = following.event(offered, next(addresses, 0))
             try:
                 offered, is_token = output.send(out)
             except StopIteration:
                 break
         if following is not None:
-            return self._emit(k + 1, out, t, chunks)
+            return self._emit(k + 1, begun, t, chunks)
         return out

@@ -11,10 +11,11 @@ from collections.abc import Callable
 import numpy as np
 
 from spikefab.hdl.address import ConvAddresses
-from spikefab.hdl.conv_params import ConvParams
+from spikefab.hdl.conv_params import ConvJoin, ConvParams
+from spikefab.hdl.params import LayerParams
 from spikefab.hdl.sparse_params import SparseParams
 
-__all__ = ["ScatterClock", "event_cycles", "sparse_cycles"]
+__all__ = ["ScatterClock", "address_cycles", "event_cycles", "sparse_cycles"]
 
 
 def event_cycles(conv: ConvParams, lanes: int) -> np.ndarray:
@@ -29,6 +30,21 @@ def sparse_cycles(sparse: SparseParams) -> np.ndarray:
     """Cycles that an event of each source takes, int64 (n_in,): its words of weights, 1 where it
     has none."""
     return np.maximum([len(row) for row in sparse.rows], 1).astype(np.int64)
+
+
+def address_cycles(params: LayerParams) -> list[int] | None:
+    """Cycles that an event of each address takes; None where the layer has no structure."""
+    structure = params.structure
+    if structure is None:
+        return None
+    if not isinstance(structure, ConvJoin):
+        return sparse_cycles(structure).tolist()
+    found = [0] * structure.n_in
+    for k, conv in enumerate(structure.convs):
+        own = event_cycles(conv, params.lanes).ravel().tolist()
+        for address, cycles in zip(conv.in_grid.addresses, own, strict=True):
+            found[structure.offset(k) + address] = cycles
+    return found
 
 
 class ScatterClock:

@@ -16,7 +16,7 @@ import numpy as np
 
 from spikefab.gen.cost_layer import Counts, LayerClock, Pass
 from spikefab.hdl.core import needs_merge
-from spikefab.hdl.params import INPUT, CoreParams, streams
+from spikefab.hdl.params import INPUT, CoreParams, PortParams, streams
 from spikefab.hdl.queue import REGISTERS_MAX, Queue
 from spikefab.hdl.route import Merge
 
@@ -67,11 +67,12 @@ class _Wire(_Signal):
     def __init__(self, scheduler: _Scheduler):
         super().__init__(scheduler)
         self.kind = EVENT
+        self.address = 0
         self.offered: int | None = None
         self.taken: int | None = None
 
-    def put(self, at: int, kind: int) -> None:
-        self.offered, self.kind, self.taken = at, kind, None
+    def put(self, at: int, kind: int, address: int) -> None:
+        self.offered, self.kind, self.address, self.taken = at, kind, address, None
         self.change()
 
     def take(self, at: int) -> None:
@@ -88,7 +89,7 @@ class _Delay:
         # A deep queue offers an item that is not in its memory any more.
         self.deep = depth > REGISTERS_MAX
         self.room = depth - self.deep
-        self.items: deque[tuple[int, int]] = deque()
+        self.items: deque[tuple[int, int, int]] = deque()
         self.left: deque[int] = deque([-1] * self.room, maxlen=self.room)
         self.n_in, self.n_out = 0, 0
         self.progress = _Signal(graph.scheduler)
@@ -103,7 +104,7 @@ class _Delay:
                 yield self.progress
             at = max(self.i.offered, self.left[self.n_in - self.n_out] + 1)
             self.n_in += 1
-            self.items.append((at, self.i.kind))
+            self.items.append((at, self.i.kind, self.i.address))
             self.i.take(at)
             self.progress.change()
 
@@ -112,11 +113,11 @@ class _Delay:
         while True:
             while not self.items:
                 yield self.progress
-            put, kind = self.items.popleft()
+            put, kind, address = self.items.popleft()
             offered = max(put + self.latency, at + 1)
             if self.deep:
                 self._leave(offered - 1)
-            self.o.put(offered, kind)
+            self.o.put(offered, kind, address)
             while self.o.taken is None:
                 yield self.o
             at = self.o.taken
@@ -132,12 +133,22 @@ class _Delay:
 class _Port:
     """A port of a merge."""
 
-    def __init__(self, wire: _Wire, recurrent: bool):
+    def __init__(self, wire: _Wire, recurrent: bool, windows: Sequence[PortParams]):
         self.wire = wire
         self.recurrent = recurrent
+        self.windows = windows
         self.draining = False
         self.drained = -1
         """When the last item of a sample that has ended was dropped."""
+
+    @property
+    def address(self) -> int:
+        """Of the event on the wire, behind the merge."""
+        address = self.wire.address
+        for window in self.windows:
+            if window.base <= address < window.base + window.size:
+                return address - window.base + window.offset
+        return 0
 
 
 def input_runs(params: CoreParams, x: np.ndarray) -> list[Sample]:
@@ -181,25 +192,37 @@ class GraphClock:
         ports = [self.port(k) for k in sorted(params.output_layers)]
         self.start(_Sink(self, ports, len(ports) > 1).run())
 
-    def port(self, source: int, recurrent: bool = False, depth: int = 0) -> _Port:
+    def port(
+        self,
+        source: int,
+        recurrent: bool = False,
+        depth: int = 0,
+        windows: Sequence[PortParams] = (),
+    ) -> _Port:
         """A new consumer of a source."""
         wire = _Wire(self.scheduler)
         self.takers[source].append(wire)
         if depth:
             i, wire = wire, _Wire(self.scheduler)
             _Delay(self, i, wire, depth)
-        return _Port(wire, recurrent)
+        return _Port(wire, recurrent, windows)
 
     def start(self, process: Iterator[_Signal]) -> None:
         self.scheduler.ready.append(process)
 
     def run(
-        self, samples: Sequence[Sample], counts: Sequence[Sequence[list[Counts] | None]]
+        self,
+        samples: Sequence[Sample],
+        counts: Sequence[Sequence[list[Counts] | None]],
+        addresses: Sequence[Sequence[list[list[int]] | None]],
     ) -> tuple[list[int], list[int]]:
         """Streams samples in, back to back, with the spikes of each layer: when the first item of
-        each passes, and its last output token."""
+        each passes, and its last output token. `addresses`: of the events of the input and of each
+        layer, where they matter."""
         for k, layer in enumerate(self.layers):
             own = [sample[k] for sample in counts]
+            sent = [sample[k + 1] for sample in addresses]
+            layer.sent = [step for sample in sent for step in sample or ()]
             layer.steps = [
                 None if sample is None else sample[t]
                 for sample, events in zip(own, samples, strict=True)
@@ -207,31 +230,37 @@ class GraphClock:
             ]
             self.start(layer.take())
             self.start(layer.give())
-        self.start(self._feed(samples))
+        self.start(self._feed(samples, [sample[0] for sample in addresses]))
         self.scheduler.run()
         assert len(self.first) == len(self.ends) == len(samples), "the processes are stuck"
         return self.first, self.ends
 
-    def offer(self, wires: Sequence[_Wire], at: int, kinds: Sequence[int]) -> Waiting:
+    def offer(
+        self, wires: Sequence[_Wire], at: int, kinds: Sequence[int], address: int = 0
+    ) -> Waiting:
         """An item to all consumers; returns when all have taken it."""
         for wire, kind in zip(wires, kinds, strict=True):
-            wire.put(at, kind)
+            wire.put(at, kind, address)
         for wire in wires:
             while wire.taken is None:
                 yield wire
             at = max(at, wire.taken)
         return at
 
-    def _feed(self, samples: Sequence[Sample]) -> Iterator[_Signal]:
+    def _feed(
+        self, samples: Sequence[Sample], addresses: Sequence[list[list[int]] | None]
+    ) -> Iterator[_Signal]:
         wires = self.takers[INPUT]
         at = -1
-        for steps in samples:
+        for steps, sent in zip(samples, addresses, strict=True):
             new = True
             for t, runs in enumerate(steps):
+                order = iter(() if sent is None else sent[t])
                 token = (LAST if t == len(steps) - 1 else TOKEN,) * len(wires)
                 for count, kinds in (*runs, (1, token)):
                     for _ in range(count):
-                        at = yield from self.offer(wires, at + 1, kinds)
+                        address = 0 if kinds is token else next(order, 0)
+                        at = yield from self.offer(wires, at + 1, kinds, address)
                         if new:
                             self.first.append(at)
                             new = False
@@ -245,7 +274,7 @@ class _Consumer:
         self.ports = list(ports)
         self.merges = merges
 
-    def event(self, ready: int) -> int:
+    def event(self, ready: int, address: int) -> int:
         """When what stands behind takes an event that it is offered from a cycle on."""
         raise NotImplementedError
 
@@ -262,7 +291,7 @@ class _Consumer:
             while wire.offered is None:
                 yield wire
             if wire.kind == EVENT:
-                wire.take(self.event(wire.offered))
+                wire.take(self.event(wire.offered, wire.address))
             else:
                 at = yield from self.token(wire.offered, wire.kind == LAST)
                 wire.take(at)
@@ -288,7 +317,7 @@ class _Consumer:
                         break
                     if kind == EVENT:
                         ready = max(ready, leaves[0] + 1)
-                        leaves.append(self.event(ready + Merge.LATENCY))
+                        leaves.append(self.event(ready + Merge.LATENCY, port.address))
                     wire.take(ready)
                     at = ready + 1
                 if not port.recurrent:
@@ -324,7 +353,7 @@ class _Consumer:
 class _Sink(_Consumer):
     """The core's output, which is always taken."""
 
-    def event(self, ready: int) -> int:
+    def event(self, ready: int, address: int) -> int:
         return ready
 
     def token(self, ready: int, last: bool) -> Waiting:
@@ -340,7 +369,7 @@ class _LayerProcess(_Consumer):
     def __init__(self, graph: GraphClock, k: int):
         params = graph.params
         ports = [
-            graph.port(group[0].source, group[0].recurrent, group[0].depth)
+            graph.port(group[0].source, group[0].recurrent, group[0].depth, group)
             for group in streams(params.layer_ports[k])
         ]
         super().__init__(graph, ports, needs_merge(params, k))
@@ -348,6 +377,8 @@ class _LayerProcess(_Consumer):
         self.wires = graph.takers[k]
         self.steps: list[Counts | None] = []
         """What the layer puts out in each step of all samples."""
+        self.sent: list[list[int]] = []
+        """The addresses of it, where they matter."""
         self.begun: deque[tuple[Pass, bool]] = deque()
         self.n_begun = self.n_done = 0
         self.progress = _Signal(graph.scheduler)
@@ -355,15 +386,15 @@ class _LayerProcess(_Consumer):
     def take(self) -> Iterator[_Signal]:
         return self.run()
 
-    def event(self, ready: int) -> int:
-        return self.clock.event(ready)
+    def event(self, ready: int, address: int) -> int:
+        return self.clock.event(ready, address)
 
     def token(self, ready: int, last: bool) -> Waiting:
         # A pass may begin before the one before has left, but not before the one before that.
         while self.n_done < self.n_begun - 1:
             yield self.progress
-        at = self.clock.token(ready)
-        self.begun.append((self.clock.begun(at, self.steps[self.n_begun]), last))
+        at, begun = self.clock.token(ready)
+        self.begun.append((self.clock.begun(begun, self.steps[self.n_begun]), last))
         self.n_begun += 1
         self.progress.change()
         return at
@@ -376,11 +407,13 @@ class _LayerProcess(_Consumer):
             while not self.begun:
                 yield self.progress
             begun, last = self.begun.popleft()
+            addresses = iter(self.sent[self.n_done] if self.sent else ())
             output = self.clock.output(begun)
             offered, is_token = next(output)
             while True:
                 kinds = (end if last else token) if is_token else event
-                at = yield from self.graph.offer(self.wires, offered, kinds)
+                address = 0 if is_token else next(addresses, 0)
+                at = yield from self.graph.offer(self.wires, offered, kinds, address)
                 try:
                     offered, is_token = output.send(at)
                 except StopIteration:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A layer's part of the cost model: when its registers are loaded.
 
-Follows `hdl.accumulate`, `hdl.neuron` and `hdl.serialise` as a max-plus recurrence: an item moves
-on in the first cycle in which it is there and the next stage is free.
+Follows `hdl.accumulate` (`gen.cost_conv` follows `hdl.scatter`), `hdl.neuron` and `hdl.serialise`
+as a max-plus recurrence: an item moves on in the first cycle in which it is there and the next
+stage is free.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections.abc import Generator
 
 import numpy as np
 
+from spikefab.gen.cost_conv import ScatterClock, address_cycles
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.replay import Replay
+from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
 from spikefab.hdl.timing import NeuronTiming
 
-__all__ = ["Counts", "LayerClock", "Output", "Pass", "chunk_counts"]
+__all__ = ["Counts", "LayerClock", "Output", "Pass", "chunk_counts", "event_addresses"]
 
 Counts = list[list[int]]
 """A step's spikes of each chunk of each row."""
@@ -35,10 +38,32 @@ def chunk_counts(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
     n_chunks = -(-layer.row_lanes // CHUNK)
     shape = spikes.shape[:2]
     lanes = np.zeros((*shape, layer.rows * layer.row_lanes), np.int64)
-    lanes[..., : layer.neuron.n] = spikes
+    lanes[..., : layer.neuron.n] = _by_place(layer, spikes)
     padded = np.zeros((*shape, layer.rows, n_chunks * CHUNK), np.int64)
     padded[..., : layer.row_lanes] = lanes.reshape(*shape, layer.rows, layer.row_lanes)
     return padded.reshape(*shape, layer.rows, n_chunks, CHUNK).sum(axis=-1)
+
+
+def event_addresses(layer: LayerParams, spikes: np.ndarray) -> list[list[list[int]]]:
+    """The addresses of a layer's events in the order in which they leave: sample by sample, step by
+    step."""
+    placed = _by_place(layer, spikes != 0 if layer.graded else spikes).astype(np.int64)
+    addresses = np.arange(layer.neuron.n)
+    if layer.grid is not None:
+        own = layer.grid.addresses
+        addresses = np.array([-1 if n is None else own[n] for n in layer.grid.neurons(layer.lanes)])
+    return [[np.repeat(addresses, step).tolist() for step in sample] for sample in placed]
+
+
+def _by_place(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
+    """Spikes (samples, steps, n) by their place in the layer's layout; padding has none."""
+    if layer.grid is None:
+        return spikes
+    places = layer.grid.neurons(layer.lanes)
+    found = np.zeros((*spikes.shape[:2], len(places)), spikes.dtype)
+    real = [k for k, number in enumerate(places) if number is not None]
+    found[..., real] = spikes[..., [number for number in places if number is not None]]
+    return found
 
 
 class Pass:
@@ -56,14 +81,19 @@ class LayerClock:
     def __init__(self, params: LayerParams):
         self.groups = params.groups
         self.rows = params.rows
-        self.n = params.neuron.n
         self.row_lanes = params.row_lanes
+        self.sizes = _row_sizes(params)
         self.spiking = params.neuron.spiking
         timing = NeuronTiming(params.neuron, params.rows, params.family)
         self.spacing = timing.spacing
         self.replay = params.replay
-        # From a token's acceptance to the arrival of its first group of sums.
+        # Of an event, by its address; None: each takes as many cycles.
+        self.cycles = address_cycles(params)
+        self.ahead = None if self.cycles is None else ScatterClock()
+        # From a token's start to the arrival of its first group of sums.
         self.sums = AccumulateEngine.latency(params.synapse)
+        if params.structure is not None:
+            self.sums = ScatterEngine.latency(params)
         # From a pass's start to its first group at the queue's input.
         self.done = (Replay.LATENCY if params.replay else self.sums) + timing.output
         if params.neuron.spiking:
@@ -82,23 +112,29 @@ class LayerClock:
         self.emitted = -1  # when the previous chunk's last item was loaded for output
         self.accepted = -1  # when the previous output item was taken
 
-    def event(self, ready: int) -> int:
+    def event(self, ready: int, address: int = 0) -> int:
         """The cycle in which an event that is offered from `ready` is accepted."""
+        if self.cycles is not None and self.ahead is not None:
+            return self.ahead.item(ready, self.cycles[address])[0]
         at = max(ready, self.engine_free)
         self.engine_free = at + self.groups
         return at
 
-    def token(self, ready: int) -> int:
-        """The same for a token, with which a pass starts."""
+    def token(self, ready: int) -> tuple[int, int]:
+        """The same for a token, and the cycle in which its pass starts."""
+        if self.ahead is not None:
+            return self.ahead.item(ready, self.rows, self.begin)
         at = self.begin(max(ready, self.engine_free))
         self.engine_free = at + self.rows
-        return at
+        return at, at
 
-    def frame(self, ready: int) -> int:
+    def frame(self, ready: int) -> tuple[int, int]:
         """The same for the token of a frame that is replayed."""
+        if self.ahead is not None:
+            return self.ahead.item(ready, self.rows, lambda at: max(at, self.replay_free))
         at = max(ready, self.engine_free, self.replay_free)
         self.engine_free = at + self.rows
-        return at
+        return at, at
 
     def begin(self, ready: int) -> int:
         """The cycle in which a pass that could start from `ready` does."""
@@ -111,9 +147,14 @@ class LayerClock:
 
     def begun(self, at: int, counts: Counts | None) -> Pass:
         """The pass that began at a cycle; what it never queues gives its room back."""
+        rows: list[tuple[int, list[int]]] = []
         if counts is None:
-            return Pass(at, [(row, []) for row in range(self.rows)])
-        rows = []
+            for row, size in enumerate(self.sizes):
+                if size:
+                    rows.append((row, []))
+                else:
+                    self.returns.append(at + self.done + row)
+            return Pass(at, rows)
         for row, chunks in enumerate(counts):
             waiting = [c for c in chunks if c]
             if waiting or row == self.rows - 1:
@@ -153,11 +194,20 @@ class LayerClock:
     def _membranes(self, begun: Pass) -> Output:
         """Every neuron, then the token."""
         for row, _ in begun.rows:
-            end = row == self.rows - 1
+            end = row == begun.rows[-1][0]
             there = max(begun.begun + self.done + row + self.queue, self.entry + 1)
-            size = self.n - row * self.row_lanes if end else self.row_lanes
+            size = self.sizes[row]
             for item in range(size + end):
                 # The item goes to the output register when that is free.
                 self.entry = there = max(there, self.accepted)
                 self.accepted = yield there + 1, item == size
             self.returns.append(self.entry)
+
+
+def _row_sizes(params: LayerParams) -> list[int]:
+    """Neurons of each row."""
+    n, lanes = params.neuron.n, params.row_lanes
+    real = [True] * n
+    if params.grid is not None:
+        real = [number is not None for number in params.grid.neurons(params.lanes)]
+    return [sum(real[k : k + lanes]) for k in range(0, params.rows * lanes, lanes)]

@@ -307,6 +307,12 @@ class ConvJoin:
         """One more than the largest address; some below it may belong to no source."""
         return self.offset(len(self.convs) - 1) + self.convs[-1].in_grid.n_addresses
 
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """The first address and the number of addresses of each source."""
+        sizes = [conv.in_grid.n_addresses for conv in self.convs]
+        return [(self.offset(k), size) for k, size in enumerate(sizes)]
+
     def first_weights(self, lanes: int) -> list[int]:
         """The first word of weights of each source, and the number of all."""
         found = [0]

@@ -21,6 +21,7 @@ from spikefab.hdl.queue import Queue
 from spikefab.hdl.rate_coder import RateCoder
 from spikefab.hdl.replay import Replay
 from spikefab.hdl.route import Fork, Merge, MergePort, Window
+from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 from spikefab.hdl.stop import EarlyStop, StepGate
 
@@ -34,17 +35,19 @@ of a design's hash."""
 
 
 def _load_port(params: LayerParams) -> LoadPort:
-    return LoadPort(load_columns(params), params.synapse.n_in * params.groups)
+    return LoadPort(load_columns(params), params.weight_words)
 
 
 class Layer(wiring.Component):
     """Accumulate engine, neuron array and serialiser of one population.
 
+    Where the layer has a structure, `weights` are the words of `ScatterEngine`.
+
     Members
     -------
     i : in stream, EventLayout(n_in, unsigned(payload_width))
-    o : out stream, EventLayout(n), with the membrane as payload for an integrator, and the count of
-        spikes where they are `graded`
+    o : out stream, EventLayout(n_addresses), with the membrane as payload for an integrator, and
+        the count of spikes where they are `graded`
     stop, ended : in, out, only if `stoppable`
         As `Replay` has them.
     load : in, LoadPort
@@ -67,7 +70,7 @@ class Layer(wiring.Component):
         super().__init__(
             {
                 "i": In(event_stream(params.synapse.n_in, value)),
-                "o": Out(event_stream(neuron.n, payload)),
+                "o": Out(event_stream(params.n_addresses, payload)),
                 **({"stop": In(1), "ended": Out(1)} if stoppable else {}),
                 **({"load": In(_load_port(params))} if params.loaded else {}),
             }
@@ -75,12 +78,18 @@ class Layer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.engine = engine = AccumulateEngine(self.params, self.weights)
+        engine: AccumulateEngine | ScatterEngine
+        if self.params.structure is None:
+            engine = AccumulateEngine(self.params, self.weights)
+        else:
+            engine = ScatterEngine(self.params, self.weights)
+        m.submodules.engine = engine
         # What follows the sums is as wide as a row of neuron datapaths.
-        narrow = replace(self.params, lanes=self.params.row_lanes, folds=1)
+        lanes, grid = self.params.row_lanes, self.params.grid
+        narrow = replace(self.params, lanes=lanes, folds=1, structure=None, grid=None)
         m.submodules.neurons = neurons = NeuronArray(narrow)
         spiking = self.params.neuron.spiking
-        out = SpikeSerialiser(narrow) if spiking else MembraneSerialiser(narrow)
+        out = SpikeSerialiser(narrow, grid) if spiking else MembraneSerialiser(narrow, grid)
         m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
         if self.params.loaded:
@@ -117,7 +126,7 @@ def layer_merge(params: CoreParams, k: int) -> Merge:
         from_input, source = group[0].source == INPUT, params.layers[group[0].source]
         found.append(
             MergePort(
-                n=params.n_inputs if from_input else source.neuron.n,
+                n=params.n_inputs if from_input else source.n_addresses,
                 windows=tuple(Window(port.base, port.size, port.offset) for port in group),
                 payload=unsigned(params.input.payload_width if from_input else source.event_width),
                 recurrent=group[0].recurrent,
@@ -130,9 +139,9 @@ def output_merge(params: CoreParams) -> Merge:
     """What brings several outputs together: a step of one layer after another."""
     found = []
     for k, offset in sorted(zip(params.output_layers, params.output_offsets, strict=True)):
-        neuron = params.layers[k].neuron
+        neuron, n = params.layers[k].neuron, params.layers[k].n_addresses
         payload = membrane_payload(0 if neuron.spiking else neuron.membrane_width)
-        found.append(MergePort(n=neuron.n, windows=(Window(0, neuron.n, offset),), payload=payload))
+        found.append(MergePort(n=n, windows=(Window(0, n, offset),), payload=payload))
     return Merge(found, params.n_outputs, membrane_payload(params.output_width))
 
 

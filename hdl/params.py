@@ -550,7 +550,9 @@ class CoreParams:
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "CoreParams.layers", 0, "at least one layer")
         _require(1 <= self.input_max <= 32767, "CoreParams.input_max", self.input_max, "1 to 32767")
-        chain = chain_ports([self.layers[0].synapse.n_in, *(a.neuron.n for a in self.layers[:-1])])
+        chain = chain_ports(
+            [self.layers[0].synapse.n_in, *(a.n_addresses for a in self.layers[:-1])]
+        )
         last = (len(self.layers) - 1,)
         if (self.ports or chain, self.outputs or last) == (chain, last) and self.input_size in (
             0, chain[0][0].size
@@ -563,6 +565,9 @@ class CoreParams:
         else:
             self._check_graph()
         if self.stop is not None:
+            grid = self.layers[-1].grid
+            _require(grid is None or grid.n == grid.n_addresses, "CoreParams.stop: outputs", grid,
+                     "maps whose sizes are powers of two", "leave the stop out")  # fmt: skip
             _require(2 <= self.n_outputs <= MAX_STOP_OUTPUTS, "CoreParams.stop: outputs",
                      self.n_outputs, f"2 to {MAX_STOP_OUTPUTS}", "leave the stop out")  # fmt: skip
             top = (1 << self.score_width) - 1
@@ -595,8 +600,8 @@ class CoreParams:
 
     def _check_chain(self) -> None:
         for a, b in zip(self.layers, self.layers[1:], strict=False):
-            _require(a.neuron.n == b.synapse.n_in, f"layer {b.name!r}: synapse.n_in",
-                     b.synapse.n_in, f"the size of layer {a.name!r}, {a.neuron.n}")  # fmt: skip
+            _require(a.n_addresses == b.synapse.n_in, f"layer {b.name!r}: synapse.n_in",
+                     b.synapse.n_in, f"the size of layer {a.name!r}, {a.n_addresses}")  # fmt: skip
             _require(a.neuron.spiking, f"layer {a.name!r}: spiking", False,
                      "True: only the last layer may be an integrator")  # fmt: skip
 
@@ -615,10 +620,13 @@ class CoreParams:
                  "let one output show a layer")  # fmt: skip
         _require(self.n_outputs <= MAX_NEURONS, "CoreParams.outputs", self.n_outputs,
                  "at most 65536 neurons in all")  # fmt: skip
-        sizes = [layer.neuron.n for layer in self.layers]
+        sizes = [layer.n_addresses for layer in self.layers]
         most = [self.step_events(k) for k in range(n)]
         for k, (layer, ports) in enumerate(zip(self.layers, self.layer_ports, strict=True)):
-            check_ports(layer.name, k, ports, layer.synapse.n_in, self.input_size, sizes, most)
+            join = layer.structure if isinstance(layer.structure, ConvJoin) else None
+            places = None if join is None else join.places
+            n_in = layer.synapse.n_in
+            check_ports(layer.name, k, ports, n_in, self.input_size, sizes, most, places)
         fed = {port.source for ports in self.layer_ports for port in ports}
         for k, layer in enumerate(self.layers):
             _require(k in fed or k in outputs, f"layer {layer.name!r}", k,
@@ -640,7 +648,7 @@ class CoreParams:
     @property
     def layer_ports(self) -> tuple[tuple[PortParams, ...], ...]:
         """What each layer is driven by; of a chain too."""
-        sizes = [self.layers[0].synapse.n_in, *(a.neuron.n for a in self.layers[:-1])]
+        sizes = [self.layers[0].synapse.n_in, *(a.n_addresses for a in self.layers[:-1])]
         return self.ports or chain_ports(sizes)
 
     @property
@@ -651,7 +659,7 @@ class CoreParams:
     @property
     def output_offsets(self) -> tuple[int, ...]:
         """The first address of each of them in the output stream."""
-        sizes = [self.layers[k].neuron.n for k in self.output_layers]
+        sizes = [self.layers[k].n_addresses for k in self.output_layers]
         return tuple(sum(sizes[:k]) for k in range(len(sizes)))
 
     @property
@@ -662,7 +670,7 @@ class CoreParams:
             return ()
         found = zip(self.output_layers, self.output_offsets, strict=True)
         return tuple(
-            (first, first + self.layers[k].neuron.n)
+            (first, first + self.layers[k].n_addresses)
             for k, first in found
             if self.layers[k].neuron.spiking
         )
@@ -680,7 +688,7 @@ class CoreParams:
     @property
     def n_outputs(self) -> int:
         """Addresses of the output stream."""
-        return sum(self.layers[k].neuron.n for k in self.output_layers)
+        return sum(self.layers[k].n_addresses for k in self.output_layers)
 
     @property
     def output_width(self) -> int:

@@ -90,10 +90,13 @@ def check_ports(
     n_input: int,
     sizes: Sequence[int],
     most: Sequence[int],
+    places: Sequence[tuple[int, int]] | None = None,
 ) -> None:
     """Raises `ParamError` unless these can be the ports of layer `k`, of `n_in` sources, in a core
     of `n_input` input addresses and layers of `sizes`, which send at `most` so many events a
-    step."""
+    step.
+
+    `places`: (offset, size) of each source where the layer's structure has them, by offset."""
     where = f"layer {name!r}: ports"
     require(any(not port.recurrent for port in ports), where, ports,
             "at least one that is not recurrent", "add one of size 0 from the input")  # fmt: skip
@@ -117,6 +120,11 @@ def check_ports(
         spans = sorted((port.base, port.base + port.size) for port in group)
         require(all(a[1] <= b[0] for a, b in pairwise(spans)), f"{where}: addresses", spans,
                 "ranges that do not overlap", "add their weights up")  # fmt: skip
+    if places is not None:
+        found = sorted((port.offset, port.size) for port in ports if port.size)
+        require(found == list(places), f"{where}: offset, size", found,
+                f"those of the layer's structure, {list(places)}")  # fmt: skip
+        return
     columns = sorted((port.offset, port.offset + port.size) for port in ports if port.size)
     ends = [0, *(end for _, end in columns)]
     require([start for start, _ in columns] == ends[:-1] and ends[-1] == n_in,
