@@ -190,6 +190,16 @@ def test_a_bias_that_forks_counts_on_each_way() -> None:
     assert _kinds(network) == [("a", ["Dense", "Bias"]), ("a+s", ["Dense", "Bias", "Scale"])]
 
 
+def test_a_neuron_that_feeds_itself_is_the_recurrent_class() -> None:
+    """snnTorch's RLeaky discards the step's input; Leaky does not. A longer cycle is no RLeaky."""
+    nodes = {"in": _in(2), "l": _lif(2), "k": _lif(2), "w": _fc(2, 2), "out": _out(2)}
+    network = _import(nodes, "in>l l>l l>k k>w w>l k>out", dialect="snntorch-zero")
+    found = {p.name: p.neuron.dialect.reset_time for p in network.populations}
+    assert found == {"l": "next-discard", "k": "next-before-leak"}
+    assert [(p.source, p.target) for p in network.projections if p.recurrent] == [
+        ("l", "l"), ("k", "l")]  # fmt: skip
+
+
 def test_several_inputs_and_outputs_by_name() -> None:
     nodes = {"z": _in(3), "x2": _in(2), "x10": _in(2), "a": _fc(3, 2), "l": _lif(3), "k": _lif(3),
              "o1": _out(3), "o2": _out(3), "o3": _out(3)}  # fmt: skip
@@ -374,6 +384,9 @@ def test_images_with_and_without_batch_and_channel_axes() -> None:
     for shape, out in (((4, 6), (1, 2, 3)), ((1, 4, 6), (1, 2, 3)), ((1, 3, 4, 6), (3, 2, 3))):
         nodes = {"in": _in(*shape), "p": pool, "l": _lif(1), "out": _out(*out)}
         assert _import(nodes, "in>p p>l l>out").populations[0].shape == out
+    signal = nir.Conv1d(8, np.ones((3, 2, 2)), 1, 0, 1, 1, np.zeros(3))
+    nodes = {"in": _in(1, 2, 8), "c": signal, "l": _lif(1), "out": _out(3, 7)}
+    assert _import(nodes, "in>c c>l l>out").populations[0].shape == (3, 7)
     nodes = {"in": _in(24), "p": pool, "l": _lif(1), "out": _out(6)}
     assert "node 'p' (SumPool2d): takes (channels, height, width), but gets shape (24,)" in (
         _refused(nodes, "in>p p>l l>out"))  # fmt: skip

@@ -425,6 +425,23 @@ def test_refuses_damaged_structure(nir_file: Path) -> None:
     assert "the graph has no 'edges'" in text
 
 
+def test_older_schemas_lack_parameters(tmp_path: Path) -> None:
+    ends, ones = _sizes(2, 2), np.ones(2)
+    cuba = nir.CubaLIF(tau_syn=2e-3 * ones, tau_mem=4e-3 * ones, r=4 * ones, v_leak=0 * ones,
+                       v_threshold=ones, v_reset=0 * ones, w_in=ones)  # fmt: skip
+    path = tmp_path / "net.nir"
+    nir.write(path, _chain({"in": ends[0], "n": cuba, "out": ends[1]}))
+    whole = load_network(path, dialect="nir-literal", dt=1e-3).populations[0].neuron
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/n/w_in"]
+        del file["node/nodes/n/v_reset"]
+    old = load_network(path, dialect="nir-literal", dt=1e-3).populations[0].neuron
+    assert old.current is not None
+    assert whole.current is not None
+    assert old.current.gain.tolist() == whole.current.gain.tolist() == [0.5, 0.5]
+    assert old.v_reset.tolist() == [0, 0]
+
+
 def test_refuses_texts_for_numbers(nir_file: Path) -> None:
     with h5py.File(nir_file, "a") as file:
         del file["node/nodes/lif.1/tau"]
