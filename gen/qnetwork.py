@@ -277,17 +277,21 @@ class QNetwork:
 
     def source_max(self, source: str) -> int:
         """Most that one address of an input or a population carries in a step."""
-        if source in self.by_name:
-            return self.by_name[source].neuron.max_count
-        (found,) = [i for i in self.inputs if i.name == source]
-        return self.input_max if found.max_events is None else found.max_events
+        return self._most[source]
+
+    @cached_property
+    def _most(self) -> Mapping[str, int]:
+        inputs = {
+            i.name: self.input_max if i.max_events is None else i.max_events for i in self.inputs
+        }
+        return inputs | {layer.name: layer.neuron.max_count for layer in self.layers}
 
     @property
     def input_name(self) -> str:
         """The input's name; of several, joined by '+'."""
         return "+".join(i.name for i in self.inputs)
 
-    @property
+    @cached_property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one step of the input; of several inputs, side by side, their sizes' sum."""
         return self.inputs[0].shape if len(self.inputs) == 1 else (sum(i.n for i in self.inputs),)
@@ -297,12 +301,12 @@ class QNetwork:
         """The output's name; of several, joined by '+'."""
         return "+".join(out.name for out in self.outputs)
 
-    @property
+    @cached_property
     def n_inputs(self) -> int:
         """Inputs of a sample: addresses of the core's input stream."""
         return self.input.pixels(sum(i.n for i in self.inputs))
 
-    @property
+    @cached_property
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of a sample's step, or frame."""
         return self.input.sample_shape(self.input_shape)
