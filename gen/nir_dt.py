@@ -18,10 +18,13 @@ def own_dt(graph: Graph) -> float | None:
     """Seconds a step, where every r is tau/dt, and every w_in tau_syn/dt, of one usual dt.
 
     snnTorch and SpikingJelly write them so. A factor of 1 says nothing: it is what nobody set.
+    One below 1 is no number of steps.
     """
     found: list[float] = []
     for node in graph.nodes.values():
         for tau, factor in _pairs(node):
+            if np.any(factor < 1):
+                return None
             if tau.size == factor.size and not np.all(factor == 1):
                 with np.errstate(all="ignore"):
                     # A beta of 1 is written as infinity over infinity.

@@ -41,6 +41,7 @@ def _cuba(tau_mem: float, r: float, tau_syn: float, w_in: float) -> nir.CubaLIF:
         ([_lif(1.6e-3, 16), _lif(8e-3, 8)], None),
         ([_cuba(1.6e-3, 16, 4e-4, 2)], None),
         ([_lif(0.02, 2)], None),
+        ([_lif(1e-3, 1e-3)], None),
         ([nir.IF(r=_all(1e4), v_threshold=_all(1))], None),
     ],
 )
