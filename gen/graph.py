@@ -16,17 +16,16 @@ from spikefab.gen.dialect import Dialect
 from spikefab.gen.discretise import NEURON_PARAMETERS, Kind, discretise
 from spikefab.gen.errors import InputError
 from spikefab.gen.graph_ends import Frame, frame_of
+from spikefab.gen.graph_ways import Way, operations_of, order_of, ways_to
 from spikefab.gen.network import Input, Network, Neuron, Output, Population, Projection
-from spikefab.gen.nir_nodes import Reader, Stage, make_stage
-from spikefab.gen.nir_order import arrange, natural
+from spikefab.gen.nir_nodes import make_stage
+from spikefab.gen.nir_order import arrange
 from spikefab.gen.nir_read import Graph
-from spikefab.gen.operations import Bias, Operation
+from spikefab.gen.nir_reader import Reader, Stage
+from spikefab.gen.operations import Operation
 from spikefab.gen.spread import Shape, same_shape, size_of, spread, unbatched
 
 __all__ = ["build_network"]
-
-MAX_WAYS = 1024
-"""Ways through nodes without state that may lead to one population."""
 
 EXTRAS = ("decay", "decay_syn", "v_init")
 """What a config may state of a neuron beyond NIR's parameters."""
@@ -53,15 +52,6 @@ def build_network(
     if frame is None:
         raise InputError(problems)
     return _Builder(frame, dialect, dt, problems, notes).network(name, steps)
-
-
-@dataclass
-class _Way:
-    """Nodes without state from a source to a target, in order."""
-
-    source: str
-    target: str
-    nodes: tuple[str, ...]
 
 
 @dataclass
@@ -94,9 +84,13 @@ class _Builder:
                 self._discretise(key, cell, False)
             raise InputError(list(dict.fromkeys(self.problems)))
         outputs = self._outputs()
-        ways = [way for target in (*self.cells, *self._readouts) for way in self._ways(target)]
-        order, back = self._order(ways)
-        projections = self._projections(ways, order, back)
+        frame, targets = self.frame, (*self.cells, *self._readouts)
+        ways = [w for t in targets for w in ways_to(t, frame.before, self.stages, self.problems)]
+        order, back = order_of(ways, (*frame.inputs, *targets), frame.inputs)
+        projections = [
+            self._projection(way, operations, (way.source, way.target) in back)
+            for way, operations in operations_of(ways, order, self.stages)
+        ]
         populations = []
         for key in order:
             loops = any(way.source == way.target == key for way in ways)
@@ -227,64 +221,8 @@ class _Builder:
         """A node that hands on what comes."""
         return name in self.stages and not self.stages[name].operations
 
-    def _ways(self, target: str) -> list[_Way]:
-        """Every way from an input or a population to `target`, in order of names."""
-        found: list[_Way] = []
-        stack: list[tuple[str, ...]] = [(b,) for b in self.frame.before[target][::-1]]
-        while stack:
-            first, *rest = way = stack.pop()
-            if first not in self.stages:
-                found.append(_Way(first, target, tuple(rest)))
-            else:
-                stack += [(b, *way) for b in self.frame.before[first][::-1]]
-            if len(found) + len(stack) > MAX_WAYS:
-                self.problems.append(
-                    f"node {target!r}: more than {MAX_WAYS} ways through nodes without state lead "
-                    "to it; join them in fewer nodes"
-                )
-                return []
-        return found
-
-    def _order(self, ways: list[_Way]) -> tuple[list[str], set[tuple[str, str]]]:
-        """Inputs and populations in order, and the pairs whose edge is recurrent."""
-        after: dict[str, list[str]] = {
-            name: [] for name in (*self.frame.inputs, *self.cells, *self._readouts)
-        }
-        for way in ways:
-            if way.target not in after[way.source]:
-                after[way.source].append(way.target)
-        return arrange(after, self.frame.inputs)
-
-    def _projections(
-        self, ways: list[_Way], order: list[str], back: set[tuple[str, str]]
-    ) -> list[Projection]:
-        """A projection for each way; a bias that several share goes with the first."""
-        place = {name: i for i, name in enumerate(order)}
-        # What acts at once comes from before the target, what is fed back from behind it.
-        ways = sorted(
-            ways,
-            key=lambda w: (
-                place[w.target],
-                place[w.source],
-                tuple(map(natural, w.nodes)),
-            ),
-        )
-        given: set[tuple[str, ...]] = set()
-        found = []
-        for way in ways:
-            operations: list[Operation] = []
-            for i, node in enumerate(way.nodes):
-                # A node's bias reaches the target once by each way on from the node.
-                onward = (*way.nodes[i:], way.target)
-                for op in self.stages[node].operations:
-                    if not isinstance(op, Bias) or onward not in given:
-                        operations.append(op)
-                given.add(onward)
-            found.append(self._projection(way, tuple(operations), back))
-        return found
-
     def _projection(
-        self, way: _Way, operations: tuple[Operation, ...], back: set[tuple[str, str]]
+        self, way: Way, operations: tuple[Operation, ...], recurrent: bool
     ) -> Projection:
         shape = self.shapes[way.source]
         assert shape is not None
@@ -299,12 +237,11 @@ class _Builder:
                 f"node {way.target!r} ({self.cells[way.target].kind}): fed by {way.source!r} "
                 "directly: identity weights"
             )
-        recurrent = (way.source, way.target) in back
         if recurrent:
             through = f" through {'+'.join(named)!r}" if named else ""
             self.notes.append(
-                f"node {way.target!r}: is fed back by {way.source!r}{through}: its spikes of a "
-                "step count in the next"
+                f"node {way.target!r}: is fed back by {way.source!r}{through}: what it puts "
+                "out in a step counts in the next"
             )
         return Projection(
             name="+".join(named) or "identity",

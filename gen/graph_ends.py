@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from spikefab.gen.discretise import NEURON_PARAMETERS
 from spikefab.gen.nir_flatten import PASS
-from spikefab.gen.nir_nodes import STATELESS, wanted_shape
+from spikefab.gen.nir_nodes import STATELESS
 from spikefab.gen.nir_order import components, natural, reach
 from spikefab.gen.nir_read import Graph, Node
+from spikefab.gen.nir_reader import wanted_shape
 from spikefab.gen.spread import MAX_VALUES, Shape, size_of
 
 __all__ = ["Frame", "frame_of", "supported"]

@@ -247,6 +247,14 @@ def test_edges_of_older_exporters() -> None:
     assert network.output_name == "out"
     assert _kinds(network) == [("identity", []), ("l.w", ["Dense"])]
     assert _noted(network, "edge 'l' -> 'out': there is no node 'l'; 'l.output' is taken")
+    only = {"in": _in(2), "g.l": _lif(2), "out": _out(2)}
+    network = _import(only, "in>g g>out")
+    assert [p.name for p in network.populations] == ["g.l"]
+    assert _noted(network, "edge 'in' -> 'g': there is no node 'g'; 'g.l' is taken")
+    several = {"in": _in(2), "x": _lif(2), "y": _lif(2), "out": _out(2)}
+    assert "edge 'in' -> 'l': there is no node 'l'; the" in _refused(several, "in>l l>out")
+    del several["y"]
+    assert _noted(_import(several, "in>l l>out"), "node 'x': the edges name 'l', which does not")
     text = _refused(nodes | {"k": _lif(2)}, edges + " l>k k>ghost")
     assert "edge 'k' -> 'ghost': there is no node 'ghost'; the nodes are" in text
 
