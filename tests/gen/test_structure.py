@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks with convolutions as cores: golden = RTL, and every cycle as predicted."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import drive, from_items, to_items
+
+from spikefab.gen.cost import predict_cycles
+from spikefab.gen.qnetwork import (
+    Connection,
+    ConvConnection,
+    DenseConnection,
+    QEdge,
+    QInput,
+    QLayer,
+    QNetwork,
+    QOutput,
+)
+from spikefab.gen.structure import Structure, find_grids, fit_lanes, lower
+from spikefab.hdl.conv_params import ConvJoin, ConvParams, GridParams
+from spikefab.hdl.core import SpikingCore
+from spikefab.hdl.params import NeuronParams, SynapseParams
+from spikefab.hdl.sparse_params import SparseParams
+from spikefab.sim.golden import run_golden
+
+AROUND = ((1, 1), (1, 1))
+
+
+def drawn(*shape: int) -> np.ndarray:
+    """Weights, more of them positive: the same for the same shape."""
+    return np.random.default_rng(sum(shape)).integers(-5, 8, shape).astype(np.int8)
+
+
+def conv(in_shape: tuple[int, int, int], out: int, kernel: int, **fields: object) -> ConvConnection:
+    params = ConvParams(in_shape=in_shape, out_channels=out, kernel=(kernel, kernel), **fields)  # type: ignore[arg-type]
+    shape = (out, in_shape[0] // params.groups, kernel, kernel)
+    return ConvConnection(params=params, kernel=drawn(*shape))
+
+
+def dense(n_out: int, n_in: int) -> DenseConnection:
+    return DenseConnection(weights=drawn(n_out, n_in))
+
+
+def layer(name: str, *edges: tuple[str, Connection], spiking: bool = True) -> QLayer:
+    """A layer of leaky neurons, a threshold each."""
+    made = tuple(
+        QEdge(source=source.removeprefix("~"), connection=c, recurrent=source.startswith("~"))
+        for source, c in edges
+    )
+    n = made[0].connection.n_out
+    high = sum(np.maximum(e.weights, 0).sum(1, dtype=int).max() for e in made)
+    low = sum(np.minimum(e.weights, 0).sum(1, dtype=int).min() for e in made)
+    neuron = NeuronParams(
+        n=n, fraction_bits=2, membrane_width=14, saturate=True, leak_num=(13,), leak_shift=4,
+        threshold=tuple(range(20, 20 + n)), bias=(3,),
+        spiking=spiking, reset="subtract" if spiking else "none",
+    )  # fmt: skip
+    synapse = SynapseParams(
+        n_in=sum(e.n_source for e in made), n_out=n, weight_width=4,
+        acc_min=2 * int(low), acc_max=2 * int(high),
+    )  # fmt: skip
+    return QLayer(name=name, edges=made, synapse=synapse, neuron=neuron, scale=np.ones(1))
+
+
+def network(shape: tuple[int, ...], *layers: QLayer) -> QNetwork:
+    return QNetwork(
+        name="net",
+        inputs=(QInput(name="in", shape=shape),),
+        layers=layers,
+        outputs=(QOutput(name="out", source=layers[-1].name),),
+    )
+
+
+def chain() -> QNetwork:
+    """The N-MNIST network of the NIR paper, smaller."""
+    return network(
+        (2, 10, 10),
+        layer("c1", ("in", conv((2, 10, 10), 4, 5, stride=(2, 2), padding=AROUND))),
+        layer("c2", ("c1", conv((4, 4, 4), 6, 3, padding=AROUND))),
+        layer("c3", ("c2", conv((6, 4, 4), 3, 3, padding=AROUND, pool_kernel=(2, 2),
+                                pool_stride=(2, 2)))),
+        layer("d1", ("c3", dense(7, 12))),
+        layer("d2", ("d1", dense(3, 7)), spiking=False),
+    )  # fmt: skip
+
+
+def skip() -> QNetwork:
+    """A residual block, a recurrent convolution, and a population that dense weights make maps."""
+    return network(
+        (1, 6, 5),
+        layer("c1", ("in", conv((1, 6, 5), 3, 3, padding=AROUND))),
+        layer("c2", ("c1", conv((3, 6, 5), 3, 3, padding=AROUND))),
+        layer("add", ("c1", conv((3, 6, 5), 3, 1, groups=3)), ("c2", conv((3, 6, 5), 3, 1))),
+        layer("loop", ("~loop", conv((2, 3, 3), 2, 3, padding=AROUND)),
+              ("add", conv((3, 6, 5), 2, 2, stride=(2, 2), padding=((0, 0), (0, 1))))),
+    )  # fmt: skip
+
+
+def mixed() -> QNetwork:
+    """A convolution and dense weights into one population: its words that are not 0."""
+    return network(
+        (2, 4, 3),
+        layer("a", ("in", dense(12, 24))),
+        layer("b", ("in", conv((2, 4, 3), 3, 2)), ("a", dense(18, 12))),
+        layer("c", ("b", conv((3, 3, 2), 2, 3, padding=AROUND))),
+    )
+
+
+def run(made: Structure, x: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, list[int]]:
+    """Spikes or membranes by number, and the cycle of each sample's first item."""
+    items = to_items(made.to_addresses(x), None if seed is None else random.Random(seed))
+    core = SpikingCore(made.core, list(made.weights))
+    pauses = {} if seed is None else {"pause_in": 0.3, "pause_out": 0.5, "seed": seed}
+    out, times, _ = drive(core, items, x.shape[0] * x.shape[1], **pauses)  # type: ignore[arg-type]
+    found = from_items(out, (*x.shape[:2], made.core.n_outputs))
+    firsts = [t for k, t in enumerate(times) if k == 0 or items[k - 1][1]]
+    return made.to_numbers(found[int(made.core.output_width > 0)]), firsts
+
+
+@pytest.mark.parametrize("make", [chain, skip, mixed])
+@pytest.mark.parametrize("lanes", [3, 16])
+def test_golden_is_rtl_and_cycles_are_predicted(make: object, lanes: int) -> None:
+    qnet: QNetwork = make()  # type: ignore[operator]
+    made = lower(qnet, [lanes] * len(qnet.layers), [2] * len(qnet.layers))
+    x = (np.random.default_rng(1).random((2, 3, qnet.n_inputs)) < 0.3).astype(np.int64)
+    golden = run_golden(qnet, x.reshape(*x.shape[:2], *qnet.input_shape))
+    last = qnet.layers[-1]
+    expected = golden.spikes[last.name] if last.neuron.spiking else golden.mem[last.name]
+    assert golden.spikes[qnet.layers[0].name].any()
+    assert expected.any()
+    out, _ = run(made, x, seed=3)
+    np.testing.assert_array_equal(out, expected)
+    out, firsts = run(made, np.concatenate([x, x[:1]]))
+    np.testing.assert_array_equal(out[:2], expected)
+    spikes = [golden.spikes[each.name] for each in qnet.layers]
+    predicted = predict_cycles(made.core, made.to_addresses(x), spikes)
+    assert np.diff(firsts).tolist() == predicted.interval.tolist()
+
+
+def test_structures() -> None:
+    """What becomes of each layer."""
+    made = lower(chain(), [16] * 5)
+    c1, c2, c3, d1, d2 = made.core.layers
+    assert [c.lanes for c in (c1, c2, c3, d1, d2)] == [4, 6, 3, 7, 3]
+    assert all(isinstance(c.structure, ConvJoin) for c in (c1, c2, c3))
+    assert d1.structure is d2.structure is None
+    assert d1.synapse.n_in == GridParams(channels=3, height=2, width=2).n_addresses
+    made = lower(skip(), [2] * 4)
+    join = made.core.layers[2].structure
+    assert isinstance(join, ConvJoin)
+    assert len(join.convs) == 2
+    assert made.core.layers[2].lanes == 2  # the skip's word is shared by its groups
+    made = lower(mixed(), [2] * 3)
+    assert isinstance(made.core.layers[1].structure, SparseParams)
+    assert find_grids(mixed())["in"].shape == (2, 4, 3)
+    assert "a" not in find_grids(mixed())
+
+
+def test_lanes_fit_the_channels() -> None:
+    grid = GridParams(channels=12, height=1, width=1)
+    assert fit_lanes(16, None, None, 9) == 9
+    assert fit_lanes(16, grid, None, 12) == 12
+    assert fit_lanes(7, grid, None, 12) == 6  # two words either way
+    depth = ConvJoin(convs=(ConvParams(in_shape=(12, 1, 1), out_channels=12, kernel=(1, 1),
+                                       groups=3),))  # fmt: skip
+    assert fit_lanes(7, grid, depth, 12) == 4
+
+
+def test_a_flattened_map_is_another_map() -> None:
+    """Two readers that see different shapes: the second reads the first's addresses."""
+    flat = ConvConnection(
+        params=ConvParams(in_shape=(12, 1, 1), out_channels=2, kernel=(1, 1)),
+        kernel=drawn(2, 12, 1, 1),
+    )
+    qnet = network(
+        (3, 2, 2),
+        layer("a", ("in", conv((3, 2, 2), 3, 1))),
+        layer("b", ("a", conv((3, 2, 2), 2, 2))),
+        replace(layer("c", ("a", flat), ("b", dense(2, 2)))),
+    )
+    made = lower(qnet, [4] * 3)
+    x = (np.random.default_rng(1).random((1, 3, 12)) < 0.5).astype(np.int64)
+    out, _ = run(made, x)
+    np.testing.assert_array_equal(out, run_golden(qnet, x.reshape(1, 3, 3, 2, 2)).spikes["c"])
