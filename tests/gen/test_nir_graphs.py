@@ -298,7 +298,9 @@ def test_a_flatten_before_an_output_is_no_readout() -> None:
     assert network.populations[0].shape == (1, 2, 2)
 
 
-@pytest.mark.parametrize("own", [(), (1,), (2,), (2, 1, 1), (2, 3, 2), (1, 2, 3, 2), (1, 2)])
+@pytest.mark.parametrize(
+    "own", [(), (1,), (2,), (2, 1, 1), (1, 3, 2), (2, 3, 2), (1, 2, 3, 2), (1, 2)]
+)
 def test_parameters_shared_per_channel_and_per_neuron(own: tuple[int, ...]) -> None:
     value = 1 + np.arange(int(np.prod(own))).reshape(own) / 4
     nodes = {"in": _in(2, 3, 2), "l": _lif(1, v_threshold=value), "out": _out(2, 3, 2)}
@@ -433,6 +435,8 @@ def test_ends_are_put_where_there_are_none() -> None:
     assert "no Input node, and every node is fed by another" in _refused(
         {"a": _fc(2, 2), "l": _lif(2)}, "a>l l>a"
     )
+    ring = {"in": _in(2), "a": _lif(2), "b": _lif(2)}
+    assert "no Output node, and every node feeds another" in _refused(ring, "in>a a>b b>a")
     conv = {"c": _conv(input_shape=(5, 6)), "l": _lif(1)}
     assert _import(conv, "c>l").input_shape == (2, 5, 6)
     assert "node 'c' (Conv2d): its size is unknown" in _refused({"c": _conv(), "l": _lif(1)}, "c>l")
