@@ -307,7 +307,7 @@ class MembraneFit:
             reset_time="next-after-leak" if same_late else d.node_reset_time,
             reset_correction=d.reset_correction,
             output_lag=d.output_lag,
-            count_width=8 if d.multi_spike else 1,
+            count_width=self.options.max_count.bit_length() if d.multi_spike else 1,
         )
 
     def _threshold(self, lsb: np.ndarray) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ WeightBits = int | Literal["ternary"]
 
 MAX_FRACTION_BITS = 24
 """The numeric contract's limit."""
+MAX_COUNT_BITS = 8
+"""The same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,10 @@ class QuantiseOptions:
     """Most bits of a membrane. None: as many as the bound needs."""
     fraction_bits: int | None = None
     """Bits of the membrane below a weight LSB. None: chosen from thresholds and leaks."""
+    count_bits: int | None = None
+    """Most bits of the spikes that a multi-spike neuron counts in a step: it fires at most
+    ``2**count_bits - 1`` times, and what is left of its membrane goes into the next step. None: as
+    many as its weights can make it fire, at most 8."""
     leak_rounding: Rounding | None = None
     """None: "nearest", or "toward-zero" where the dialect says decay=round12."""
     leak_tolerance: float = 0.01
@@ -65,6 +71,10 @@ class QuantiseOptions:
             problems.append(
                 f"fraction_bits = {self.fraction_bits!r}: must be 0 to {MAX_FRACTION_BITS}"
             )
+        if self.count_bits is not None and not (
+            _whole(self.count_bits) and 1 <= self.count_bits <= MAX_COUNT_BITS
+        ):
+            problems.append(f"count_bits = {self.count_bits!r}: must be 1 to {MAX_COUNT_BITS}")
         if self.leak_rounding is not None and self.leak_rounding not in get_args(Rounding):
             problems.append(
                 f"leak_rounding = {self.leak_rounding!r}: must be one of "
@@ -80,6 +90,11 @@ class QuantiseOptions:
             problems.append(f"steps = {self.steps!r}: must be at least 1")
         if problems:
             raise InputError(problems)
+
+    @property
+    def max_count(self) -> int:
+        """Most that a multi-spike neuron may fire in a step."""
+        return (1 << (self.count_bits or MAX_COUNT_BITS)) - 1
 
     def max_of(self, name: str | None = None) -> int:
         """Most that an input of node `name` receives in one step; of any node without."""

@@ -25,8 +25,6 @@ __all__ = [
     "quantise_with_report",
 ]
 
-MOST_COUNT = 255
-"""Spikes of a step that a neuron can count: what a feedback is taken to carry at first."""
 ROUNDS = 4
 """Times that layers are fitted again for what their feedback really carries."""
 
@@ -77,7 +75,7 @@ def quantise_with_report(
         for (population, projections), b in zip(live, bits, strict=True)
     ]
     most = {i.name: options.max_of(i.name) for i in inputs}
-    _fit(jobs, most)
+    _fit(jobs, most, options.max_count)
     graded = options.input.coding in ("spikes", "static")
     payloads = {i.name: options.input.payload_width for i in inputs if graded}
     qnet = QNetwork(
@@ -95,22 +93,22 @@ def quantise_with_report(
     return qnet, QuantiseReport(layers=tuple(job.report() for job in jobs), notes=notes)
 
 
-def _fit(jobs: list[LayerJob], most: dict[str, int]) -> None:
+def _fit(jobs: list[LayerJob], most: dict[str, int], counted: int) -> None:
     """Fits all neurons. `most`: what an address of each input carries in a step; populations are
-    added to it.
+    added to it. `counted`: the most that any neuron can count.
 
     What a feedback carries follows from a fit that needs to know it: it is taken to be the most
     that can be counted, and then, where that turns out to be more than enough, what was found.
     """
     fed_back = {source.name for job in jobs for source in job.drive.sources if source.recurrent}
     multi = {job.name for job in jobs if job.name in fed_back and job.neuron.dialect.multi_spike}
-    most |= dict.fromkeys((job.name for job in jobs), 1) | dict.fromkeys(multi, MOST_COUNT)
+    most |= dict.fromkeys((job.name for job in jobs), 1) | dict.fromkeys(multi, counted)
     for _ in range(ROUNDS):
         found = _fit_once(jobs, most, multi)
         if found == {name: most[name] for name in multi}:
             return
         if any(found[name] > most[name] for name in multi):
-            most |= dict.fromkeys(multi, MOST_COUNT)
+            most |= dict.fromkeys(multi, counted)
             _fit_once(jobs, most, multi)
             return
         most |= found

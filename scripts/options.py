@@ -114,6 +114,13 @@ def add_quantise(parser: argparse.ArgumentParser) -> None:
         help="bits of a membrane below a weight's (default: from thresholds and leaks)",
     )
     group.add_argument(
+        "--count-bits",
+        type=int,
+        metavar="N",
+        help="most bits of the spikes that a neuron counts in a step, where the dialect has "
+        "several (default: what its weights can make it fire, at most 8)",
+    )
+    group.add_argument(
         "--leak-rounding",
         choices=("floor", "nearest", "toward-zero"),
         help="how a leaked membrane is rounded (default: nearest, or the dialect's)",
@@ -178,6 +185,7 @@ def quantise_of(
         per_channel=options.per_channel,
         membrane_bits=options.membrane_bits,
         fraction_bits=options.fraction_bits,
+        count_bits=options.count_bits,
         leak_rounding=options.leak_rounding,
         input_max=1 if options.input_max is None else options.input_max,
         steps=steps,

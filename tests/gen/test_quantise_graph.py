@@ -234,6 +234,25 @@ def test_feedback_of_several_spikes_a_step_is_in_the_range_of_sums() -> None:
             assert q.synapse.acc_min <= (np.minimum(wide, 0) @ most).min()
 
 
+def test_counts_of_fewer_bits_keep_the_rest_for_the_next_step() -> None:
+    network = make_network([np.full((1, 4), 1.5)], "sinabs,norm_input=false", steps=8)
+    x = np.zeros((1, 6, 4), np.uint8)
+    x[0, 0] = 1  # six thresholds at once
+    found = {}
+    for bits in (None, 2, 1):
+        qnet = quantise(network, QuantiseOptions(weight_bits=4, count_bits=bits))
+        found[bits] = run_golden(qnet, x).spikes["lif0"][0, :, 0].tolist()
+    assert found == {None: [6, 0, 0, 0, 0, 0], 2: [3, 3, 0, 0, 0, 0], 1: [1, 1, 1, 1, 1, 1]}
+    fed_back = make_graph("sinabs,norm_input=false", decay=0.5)
+    qnet = quantise(fed_back, replace(OPTIONS, count_bits=2))
+    assert {q.neuron.max_count for q in qnet.layers} <= {1, 3}
+    assert (
+        qnet.layers[0].synapse.acc_width < quantise(fed_back, OPTIONS).layers[0].synapse.acc_width
+    )
+    with pytest.raises(InputError, match="count_bits = 9: must be 1 to 8"):
+        QuantiseOptions(count_bits=9)
+
+
 def test_calibration_takes_what_all_sources_do() -> None:
     rng = np.random.default_rng(0)
     network = make_graph("norse", decay=0.9)
