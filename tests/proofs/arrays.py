@@ -22,8 +22,9 @@ def array_harness(params: LayerParams, array: Any = None) -> Harness:
     """Every pass starts from the membrane that the pass before left, and puts out what follows from
     it: no read comes before its write. For all sums, whenever passes are asked for and granted.
 
-    The membrane is kept beside the array, and updated when the neuron's output is due. Sums that
-    leave the membrane's width are left out: a bound of the quantiser excludes them.
+    The membrane, and the synaptic current where there is one, are kept beside the array, and
+    updated when the neuron's output is due. Sums that leave their widths are left out: a bound of
+    the quantiser excludes them.
     """
     h = Harness()
     m = h.m
@@ -81,14 +82,23 @@ def array_harness(params: LayerParams, array: Any = None) -> Harness:
     init = params.neuron.v_init[0]
     membrane = Signal(signed(width), init=init)
     spiked = Signal(init=_above(init, params.neuron))
-    u = _integrated(params.neuron, membrane, total, spiked)
+    first = Signal(init=1)
+    current = params.neuron.current
+    i = Signal(signed(current.width if current else 1))
+    used, i_new = _used(params.neuron, i, total, first)
+    u = _integrated(params.neuron, membrane, used, spiked)
     new, output, count = _fired(params.neuron, u)
     exists = group * lanes + lane < n
     bound = 1 << (width - 1)
     h.assume(~(mine & exists) | ((u >= -bound) & (u < bound) & (new >= -bound) & (new < bound)))
+    if current is not None:
+        half = 1 << (current.width - 1)
+        h.assume(~(mine & exists) | ((i_new >= -half) & (i_new < half)))
     with m.If(mine & exists):
         m.d.sync += [
             membrane.eq(Mux(last, init, new)),
+            *([i.eq(Mux(last, 0, i_new))] if current is not None else []),
+            *([first.eq(last)] if any(params.neuron.bias_late) else []),
             spiked.eq(Mux(last, _above(init, params.neuron), count)),
         ]
 
@@ -114,6 +124,8 @@ def array_harness(params: LayerParams, array: Any = None) -> Harness:
     with m.If(mine & last & (membrane != init)):
         m.d.sync += ended.eq(1)
     h.cover("after_a_sample", mine & ended & ~last)
+    if current is not None:
+        h.cover("current_left", mine & (passes == 2) & (i != 0) & (total == 0))
     if params.neuron.spiking:
         h.cover("spike", mine & put_out.any() & (passes == 1))
     return h
@@ -125,14 +137,31 @@ def _above(v: Any, p: NeuronParams) -> Any:
     return int(above) if isinstance(above, bool) else above
 
 
-def _integrated(p: NeuronParams, v: Signal, total: Value, spiked: Signal) -> Value:
+def _used(p: NeuronParams, i: Signal, total: Value, first: Value) -> tuple[Value, Value]:
+    """What acts on the membrane, and the current to keep; `leak_rounding` floor."""
+    taken: Value = total << p.fraction_bits
+    if any(p.bias_late):
+        taken = taken + Mux(first, 0, p.bias_late[0])
+    c = p.current
+    if c is None:
+        return taken, Const(0)
+    taken = taken + c.bias[0]
+    if c.order == "decay-add-use":
+        new = ((i * c.leak_num[0]) >> c.leak_shift) + taken
+        return new, new
+    new = ((i + taken) * c.leak_num[0]) >> c.leak_shift
+    return (i + taken if c.order == "add-use-decay" else new), new
+
+
+def _integrated(p: NeuronParams, v: Signal, used: Value, spiked: Signal) -> Value:
     """The membrane with leak, input, and a reset of the step before; `leak_rounding` floor."""
     leaked: Value = (v * p.leak_num[0]) >> p.leak_shift
     if p.reset_time == "next-after-leak":
         leaked = (
             Mux(spiked, 0, leaked) if p.reset == "zero" else leaked - Mux(spiked, p.threshold[0], 0)
         )
-    return leaked + (total << p.fraction_bits) + p.bias[0]
+    u = leaked + used + p.bias[0]
+    return Mux(spiked, 0, u) if p.reset_time == "next-discard" else u
 
 
 def _fired(p: NeuronParams, u: Value) -> tuple[Value, Value, Value]:

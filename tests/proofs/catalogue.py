@@ -18,8 +18,10 @@ from proofs.faults import (
     BrokenOutput,
     LateStore,
     StuckInput,
+    biases_from_the_start,
     broken_by,
     early_pops,
+    hasty_currents,
     hasty_passes,
     late_store,
     short_queue,
@@ -38,7 +40,7 @@ from proofs.wholes import layer_harness
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.core import Layer
 from spikefab.hdl.neuron import NeuronArray
-from spikefab.hdl.params import LayerParams
+from spikefab.hdl.params import CurrentParams, LayerParams, SynapseOrder
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.replay import Replay
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
@@ -188,6 +190,10 @@ def _array(name: str, size: str, n: int, lanes: int, slow: bool = True, **neuron
     )  # fmt: skip
 
 
+def _current(order: SynapseOrder) -> CurrentParams:
+    return CurrentParams(order=order, width=3, leak_num=(1,), leak_shift=1)
+
+
 PROOFS: list[Proof] = [
     *(_queue(depth, slow=depth not in (2, 5)) for depth in (1, 2, 3, 4, 5, 6, 8)),
     *(_model(depth) for depth in (1, 2, 4)),
@@ -230,6 +236,17 @@ PROOFS: list[Proof] = [
     _array("zero-2x2", "LIF, to zero a step late, 2 × 2", 4, 2, reset="zero", **LATE),
     _array("late-2x2", "LIF, by subtraction a step late, 2 × 2", 4, 2, **LATE),
     _array("padded", "leaky LI, 3 neurons on 2 lanes", 3, 2, **{**LI, **LEAK}),
+    _array("current-2x2", "LI with a current and a late bias, 2 × 2", 4, 2,
+           current=_current("decay-add-use"), bias_late=(1,), **LI),
+    _array("current-used-2x2", "LI, current decays after its use, 2 × 2", 4, 2,
+           current=_current("add-use-decay"), **LI),
+    _array("current-decayed-2x2", "LI, current decays before its use, 2 × 2", 4, 2,
+           current=_current("add-decay-use"), **LI),
+    _array("current-discard-2x2", "LIF with a current, to zero late, input lost, 2 × 2", 4, 2,
+           current=_current("decay-add-use"), reset="zero", reset_time="next-discard",
+           **LEAK),
+    _array("current-memory", "LI with a current, 1 lane × 5 groups (memory)", 5, 1,
+           current=_current("decay-add-use"), **LI),
     _array("li-memory", "LI, 1 lane × 5 groups (memory)", 5, 1, **LI),
     _array("lif-memory", "LIF, 1 lane × 5 groups (memory)", 5, 1, **LEAK),
     _array("zero-memory", "LIF, to zero late, 1 × 5 (memory)", 5, 1, reset="zero", **LATE),
@@ -395,6 +412,18 @@ FAULTS: list[Fault] = [
           "from_the_last_write"),
     _late("array in memory", "neuron", lambda: array_harness(layer_params(5, 1, **LI)),
           "from_the_last_write"),
+    Fault(
+        name="currents too early", found_by="from_the_last_write", around=hasty_currents,
+        build=lambda: array_harness(
+            layer_params(4, 2, current=_current("add-use-decay"), **LI)
+        ), slow=True,
+    ),
+    Fault(
+        name="late biases at once", found_by="from_the_last_write", around=biases_from_the_start,
+        build=lambda: array_harness(
+            layer_params(4, 2, current=_current("decay-add-use"), bias_late=(1,), **LI)
+        ), slow=True,
+    ),
     Fault(
         name="passes too close", build=lambda: array_harness(layer_params(4, 2, **LI)),
         around=hasty_passes, found_by="from_the_last_write",

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from proofs.collisions import colliding_memories
 from proofs.harness import Harness
 
 from spikefab.hdl.accumulate import AccumulateEngine
+from spikefab.hdl.constants import PassControl
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.store import RotatingStore
 from spikefab.hdl.timing import NeuronTiming
@@ -22,8 +23,10 @@ __all__ = [
     "BrokenOutput",
     "LateStore",
     "StuckInput",
+    "biases_from_the_start",
     "broken_by",
     "early_pops",
+    "hasty_currents",
     "hasty_passes",
     "late_store",
     "short_queue",
@@ -159,6 +162,23 @@ def hasty_passes() -> Iterator[None]:
     right = NeuronTiming.spacing.fget
     assert right is not None
     with mock.patch.object(NeuronTiming, "spacing", property(lambda timing: right(timing) - 1)):
+        yield
+
+
+@contextmanager
+def hasty_currents() -> Iterator[None]:
+    """Synaptic currents go back to their store a cycle too soon."""
+    right = NeuronTiming.current_store.fget
+    assert right is not None
+    early = property(lambda timing: right(timing) - 1)
+    with mock.patch.object(NeuronTiming, "current_store", early):
+        yield
+
+
+@contextmanager
+def biases_from_the_start() -> Iterator[None]:
+    """A late bias acts in a sample's first step too."""
+    with mock.patch.object(PassControl, "first", return_value=Const(0, 1)):
         yield
 
 
