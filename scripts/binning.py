@@ -99,43 +99,15 @@ class Binned:
     @classmethod
     def of(cls, events: Events, how: Binning) -> Binned:
         """Raises `InputError` where an event lies outside the sensor, or a shape cannot be had."""
-        sensor = _sensor_of(events, how)
-        x, y = _placed(events, how, sensor)
-        height, width = sensor if len(sensor) == 2 else (1, sensor[0])
-        left, top, w, h = how.crop or (0, 0, width, height)
-        if left + w > width or top + h > height:
-            raise InputError(f"{events.name}: --crop goes beyond the sensor, {_text(sensor)}")
-        lost: dict[str, int] = {}
-
-        def drop(kept: np.ndarray, why: str) -> None:
-            lost[why] = int((keep & ~kept).sum())
-            keep[:] &= kept
-
-        keep = np.ones(len(x), bool)
-        drop((x >= 0) & (y >= 0), "shifted off the sensor")
-        drop((x >= left) & (x < left + w) & (y >= top) & (y < top + h), "outside the crop")
-        n = how.downsample
-        if w % n or (h % n and len(sensor) == 2):
-            raise InputError(
-                f"--downsample {n}: does not divide {_text((h, w) if len(sensor) == 2 else (w,))}; "
-                "cut the rest off with --crop"
-            )
-        x, y = (x - left) // n, (y - top) // n
-        w, h = w // n, max(1, h // n)
-        p, channels = _channels(events, how)
-        drop(p >= 0, "of the other polarity")
+        inputs, shape, kept = _inputs(events, how)
         step, steps = _steps(events.t, how)
-        drop((step >= 0) & (step < steps), "before the first step or behind the last")
-        shape = (w,) if len(sensor) == 1 else (h, w)
-        shape = shape if channels is None and len(shape) == 1 else (channels or 1, *shape)
+        kept["before the first step or behind the last"] = (step >= 0) & (step < steps)
+        keep, lost = np.ones(len(step), bool), {}
+        for why, mask in kept.items():
+            lost[why] = int((keep & ~mask).sum())
+            keep &= mask
         size = prod(shape)
-        if how.shape is not None and prod(how.shape) != size:
-            raise InputError(
-                f"--shape {_list(how.shape)}: {prod(how.shape)} inputs, but {events.name} has "
-                f"{_list(shape)}, {size}; see --crop, --downsample, --polarity and --sensor"
-            )
-        cell = ((step * shape[0] + p if len(shape) > 1 else step) * h + y) * w + x
-        cell, count = np.unique(cell[keep], return_counts=True)
+        cell, count = np.unique((step * size + inputs)[keep], return_counts=True)
         if how.max_count is not None:
             over = count - how.max_count
             lost["beyond --max-count"] = int(over[over > 0].sum())
@@ -146,8 +118,43 @@ class Binned:
             steps=int(cell[-1]) // size + 1 if len(cell) else 1,
             shape=how.shape or shape,
             events=len(events.t),
-            lost={why: k for why, k in lost.items() if k},
+            lost={why: n for why, n in lost.items() if n},
         )
+
+
+def _inputs(
+    events: Events, how: Binning
+) -> tuple[np.ndarray, tuple[int, ...], dict[str, np.ndarray]]:
+    """Each event's place in an array of the shape, the shape, and who is in it, by why not."""
+    sensor = _sensor_of(events, how)
+    x, y = _placed(events, how, sensor)
+    height, width = sensor if len(sensor) == 2 else (1, sensor[0])
+    left, top, w, h = how.crop or (0, 0, width, height)
+    if left + w > width or top + h > height:
+        raise InputError(f"{events.name}: --crop goes beyond the sensor, {_text(sensor)}")
+    kept = {
+        "shifted off the sensor": (x >= 0) & (y >= 0),
+        "outside the crop": (x >= left) & (x < left + w) & (y >= top) & (y < top + h),
+    }
+    n = how.downsample
+    rows = n if len(sensor) == 2 else 1
+    if w % n or h % rows:
+        raise InputError(
+            f"--downsample {n}: does not divide {_text((h, w)[-len(sensor) :])}; cut the rest off "
+            "with --crop"
+        )
+    x, y, w, h = (x - left) // n, (y - top) // rows, w // n, h // rows
+    p, channels = _channels(events, how)
+    kept["of the other polarity"] = p >= 0
+    shape: tuple[int, ...] = (channels or 1, h, w)
+    if len(sensor) == 1:
+        shape = (w,) if channels is None else (channels, w)
+    if how.shape is not None and prod(how.shape) != prod(shape):
+        raise InputError(
+            f"--shape {_list(how.shape)}: {prod(how.shape)} inputs, but {events.name} has "
+            f"{_list(shape)}, {prod(shape)}; see --crop, --downsample, --polarity and --sensor"
+        )
+    return (p * h + y) * w + x, shape, kept
 
 
 def _sensor_of(events: Events, how: Binning) -> tuple[int, ...]:
