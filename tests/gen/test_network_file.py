@@ -113,3 +113,46 @@ def test_refuses_missing_and_other_formats(
     monkeypatch.undo()
     with pytest.raises(InputError, match="has format 99, this version reads 2; compile"):
         load_saved_network(tmp_path / "a.npz")
+
+
+def test_a_graph_with_every_part_survives(tmp_path: Path) -> None:
+    """Synaptic currents, cycles, delays, convolutions, several ends: the same run, bit for bit."""
+    rng = np.random.default_rng(5)
+    ones = np.ones(4)
+    cuba = nir.CubaLIF(tau_syn=3 * ones, tau_mem=5 * ones, r=5 * ones, v_leak=0.1 * ones,
+                       v_threshold=0.8 * ones, v_reset=0 * ones, w_in=3 * ones)  # fmt: skip
+    conv = nir.Conv2d(None, rng.normal(size=(2, 1, 2, 2)), 1, 0, 1, 1, rng.normal(size=2))
+    signal = nir.Conv1d(None, rng.normal(size=(2, 1, 3)), 2, "valid", 1, 1, np.zeros(2))
+    nodes = {
+        "a": nir.Input(np.array([1, 3, 3])), "b": nir.Input(np.array([1, 5])),
+        "conv": conv, "avg": nir.AvgPool2d(np.array([1, 2]), np.array([1, 1]), np.array([0, 0])),
+        "signal": signal, "flat": nir.Flatten({"input": None}, 0),
+        "flat2": nir.Flatten({"input": None}, 0),
+        "s": nir.Scale(rng.normal(size=4)), "d": nir.Delay(np.array([0.0, 1, 2, 3])), "n": cuba,
+        "w": nir.Affine(rng.normal(size=(4, 4)), rng.normal(size=4)),
+        "li": nir.CubaLI(tau_syn=3 * ones, tau_mem=5 * ones, r=ones, v_leak=0 * ones, w_in=ones),
+        "o": nir.Output(np.array([4])), "p": nir.Output(np.array([4])),
+    }  # fmt: skip
+    edges = ("a>conv conv>avg avg>flat flat>s s>n b>signal signal>flat2 flat2>d d>n n>w w>n n>li "
+             "n>o li>p")  # fmt: skip
+    pairs = [(a, b) for a, b in (edge.split(">") for edge in edges.split())]
+    network = import_nir(nir.NIRGraph(nodes, pairs, type_check=False), dialect="norse", dt=1.0)
+    save_network(network, tmp_path / "a.npz")
+    again = load_saved_network(tmp_path / "a.npz")
+    assert (again.inputs, again.outputs) == (network.inputs, network.outputs)
+    for p, q in zip(network.projections, again.projections, strict=True):
+        assert (p.recurrent, p.n_source, p.delayed) == (q.recurrent, q.n_source, q.delayed)
+        for one, other in zip(p.operations, q.operations, strict=True):
+            assert type(one) is type(other)
+            for field in dataclasses.fields(one):
+                value, copy = getattr(one, field.name), getattr(other, field.name)
+                assert type(value) is type(copy)
+                np.testing.assert_array_equal(value, copy)
+                assert not isinstance(value, np.ndarray) or value.dtype == copy.dtype
+    x = {"a": rng.integers(0, 3, (2, 9, 1, 3, 3)), "b": rng.integers(0, 3, (2, 9, 1, 5))}
+    first, second = run_reference(network, x), run_reference(again, x)
+    assert first.spikes["n"].any()
+    np.testing.assert_array_equal(first.spikes["n"], second.spikes["n"])
+    assert first.mem is not None
+    assert second.mem is not None
+    np.testing.assert_array_equal(first.mem["li"], second.mem["li"])
