@@ -134,6 +134,15 @@ def test_the_virtual_board_equals_golden(design: Design, network: QNetwork, x: n
 
 
 @pytest.mark.slow
+def test_its_netlist_equals_golden(design: Design, network: QNetwork, x: np.ndarray) -> None:
+    spikes, mem = put_out(network, x)
+    result = simulate_rtl(design, x, engine="gates")
+    np.testing.assert_array_equal(result.spikes, spikes)
+    assert result.mem is not None
+    np.testing.assert_array_equal(result.mem["score"], mem[..., :5])
+
+
+@pytest.mark.slow
 def test_its_own_test_bench_passes(design: Design) -> None:
     run = [sys.executable, str(Path(design.path) / "testbench" / "run.py")]
     found = subprocess.run(run, capture_output=True, text=True, check=False)

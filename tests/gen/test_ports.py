@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 from designs import BUDGETS, make_graph, make_network
+from graphs import DrawnGraph, graphs
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from spikefab.gen.cost import predict_cycles
 from spikefab.gen.errors import InputError
 from spikefab.gen.plan import make_plan
 from spikefab.gen.ports import connect
 from spikefab.gen.qnetwork import QNetwork, QOutput
 from spikefab.hdl.params import INPUT, InputParams, PortParams, StopParams, find_deadlock
+from spikefab.sim.golden import run_golden
 
 
 def told(qnet: QNetwork) -> list[list[str]]:
@@ -88,6 +92,24 @@ def test_only_a_delay_that_does_not_come_back_gets_a_queue() -> None:
 
 def test_a_chain_is_a_chain() -> None:
     assert make_plan(make_network([4, 3, 2]), BUDGETS["ecp5"]).core.is_chain
+
+
+@seed(3)
+@settings(
+    max_examples=40,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(drawn=graphs(max_layers=8, max_neurons=4, max_inputs=3))
+def test_every_graph_has_an_order_in_which_it_runs(drawn: DrawnGraph) -> None:
+    """Its processes in the cost model wait for each other as the blocks do, and come to an end."""
+    core = make_plan(drawn.qnet, BUDGETS["ecp5"], lanes=2).core
+    assert find_deadlock(core.layer_ports, core.output_layers) is None
+    golden = run_golden(drawn.qnet, drawn.x)
+    cycles = predict_cycles(core, drawn.x, [golden.spikes[q.name] for q in drawn.qnet.layers])
+    assert (cycles.cycles > 0).all()
 
 
 GRAPH: dict[str, Any] = {"a": (3, ["in"]), "b": (2, ["a"])}
