@@ -48,9 +48,11 @@ def write_aedat2(path: Path, events: np.ndarray, chip: str = "", extra: bytes = 
     path.write_bytes(out + extra)
 
 
-def aedat3_packet(kind: int, body: bytes, size: int, overflows: int = 0) -> bytes:
-    n = len(body) // size
-    return struct.pack("<HHIIIIII", kind, 1, size, 4, overflows, n, n, n) + body
+def aedat3_packet(kind: int, body: bytes, size: int, overflows: int = 0, unused: int = 0) -> bytes:
+    """`unused`: events at its end that it has room for and does not hold."""
+    capacity = len(body) // size
+    n = capacity - unused
+    return struct.pack("<HHIIIIII", kind, 1, size, 4, overflows, capacity, n, n) + body
 
 
 def write_aedat3(path: Path, events: np.ndarray, source: str = "DVS128") -> None:
@@ -72,7 +74,8 @@ def write_aedat3(path: Path, events: np.ndarray, source: str = "DVS128") -> None
         )
         invalid = struct.pack("<II", 5 << 17 | 5 << 2, int(part["t"][-1]) & 0x7FFFFFFF)
         out += aedat3_packet(0, struct.pack("<II", 3, 0) * 2, 8)
-        out += aedat3_packet(1, body + invalid, 8, overflow)
+        unused = struct.pack("<II", 6 << 17 | 6 << 2 | 1, 0)
+        out += aedat3_packet(1, body + invalid + unused, 8, overflow, unused=1)
         out += aedat3_packet(3, bytes(36), 36)
     path.write_bytes(out)
 
@@ -88,15 +91,21 @@ def _table(identifier: bytes, fields: bytes, offsets: list[int], rest: bytes) ->
 
 
 def write_aedat4(path: Path, events: np.ndarray, width: int, height: int) -> None:
-    """Without compression, 64 events a packet."""
-    description = f"""<dv version="2.0"><node name="outInfo" path="/mainloop/Recorder/outInfo/">
-<node name="0" path="/mainloop/Recorder/outInfo/0/">
+    """Without compression, 64 events a packet; a second stream holds others."""
+    streams = "".join(
+        f"""<node name="{k}" path="/mainloop/Recorder/outInfo/{k}/">
 <attr key="compression" type="string">NONE</attr>
 <attr key="originalOutputName" type="string">events</attr>
 <attr key="typeIdentifier" type="string">EVTS</attr>
-<node name="info" path="/mainloop/Recorder/outInfo/0/info/">
-<attr key="sizeX" type="int">{width}</attr><attr key="sizeY" type="int">{height}</attr>
-<attr key="source" type="string">test</attr></node></node></node></dv>""".encode()
+<node name="info" path="/mainloop/Recorder/outInfo/{k}/info/">
+<attr key="sizeX" type="int">{width + k}</attr><attr key="sizeY" type="int">{height}</attr>
+<attr key="source" type="string">test</attr></node></node>"""
+        for k in (0, 1)
+    )
+    description = (
+        '<dv version="2.0"><node name="outInfo" path="/mainloop/Recorder/outInfo/">'
+        f"{streams}</node></dv>"
+    ).encode()
     # Fields of the header: compression 0 (left out), position of the file table (-1), description.
     fields = struct.pack("<Iq", 12, -1)
     text = struct.pack("<I", len(description)) + description + b"\0"
@@ -111,4 +120,5 @@ def write_aedat4(path: Path, events: np.ndarray, width: int, height: int) -> Non
         vector = struct.pack("<I", len(part)) + body
         packet = _table(b"EVTS", struct.pack("<I", 4), [4], vector)
         out += struct.pack("<II", 0, len(packet)) + packet
+        out += struct.pack("<II", 1, len(packet)) + packet
     path.write_bytes(out)

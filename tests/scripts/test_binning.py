@@ -75,6 +75,7 @@ def by_hand(events: Events, how: Binning, steps: int) -> np.ndarray:
         {"steps": 9, "flip": "x"},
         {"steps": 9, "flip": "xy", "shift": (-3, 2)},
         {"steps": 9, "downsample": 4},
+        {"steps": 9, "crop": (2, 1, 7, 5)},
         {"steps": 9, "crop": (3, 1, 9, 6), "downsample": 3, "flip": "y"},
         {"steps": 2, "max_count": 1, "downsample": 2},
     ],
@@ -176,6 +177,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x, y = load_samples(out, (512,), None)
     assert y is not None
     assert (x.shape, y.tolist(), int(x.sum())) == ((4, 15, 512), [0, 0, 1, 1], 360)
+    np.save(tmp_path / "wide.npy", random_events(50, 40, 30))
+    wide = ["data", str(tmp_path / "wide.npy"), "--sensor", "40x30", "--steps", "3"]
+    assert main([*wide, "-o", str(out)]) == 0
+    assert "input shape (2, 30, 40)" in capsys.readouterr().out
     files = sorted(str(p) for p in (tmp_path / "in" / "on").iterdir())
     assert main(["data", *files, *options, "--steps", "6", "--max-count", "1"]) == 0
     said = capsys.readouterr().out

@@ -49,6 +49,12 @@ def test_without_rows_or_polarity_and_out_of_order(tmp_path: Path) -> None:
     np.savez(tmp_path / "audio.npz", t=[30.0, 10.0, 20.0], x=[1, 2, 699])
     got = read(tmp_path / "audio.npz")
     assert (got.t.tolist(), got.x.tolist(), got.y, got.p) == ([10, 20, 30], [2, 699, 1], None, None)
+    rng = np.random.default_rng(0)
+    t, x = rng.integers(0, 5, 500), np.arange(500)  # many at a time: those keep their order
+    np.savez(tmp_path / "ties.npz", t=t, x=x)
+    wanted = sorted(zip(t.tolist(), x.tolist(), strict=True))
+    got = read(tmp_path / "ties.npz")
+    assert list(zip(got.t.tolist(), got.x.tolist(), strict=True)) == wanted
     np.savez(tmp_path / "signs.npz", t=[1, 2], x=[0, 0], p=np.array([-1, 1], np.int8))
     assert read(tmp_path / "signs.npz").p.tolist() == [0, 1]  # type: ignore[union-attr]
 
