@@ -135,10 +135,10 @@ class NeuronLane:
         added = cut(add_above(i, taken, zeros), sum_width(self.layer))
         added = self.register(added, "i_sum")
         if decays_first:
-            self.current = added
+            self.current = exactly(added, c.width)
             return added
         kept = leak(added, self.constant("current_leak_num", product + 1), c).as_signed()
-        self.current = self.register(cut(kept, c.width), "i_leaked")
+        self.current = self.register(exactly(kept, c.width), "i_leaked")
         return added if c.order == "add-use-decay" else self.current
 
     def _input(self, total: Value, stage: int) -> Value:
@@ -292,6 +292,12 @@ def sum_width(layer: LayerParams) -> int:
 def cut(value: Value, width: int) -> Value:
     """A signed value that is known to fit in `width` bits."""
     return value[:width].as_signed() if len(value) > width else value
+
+
+def exactly(value: Value, width: int) -> Value:
+    """The same in `width` bits, for a store: a small leak's result has fewer."""
+    value = cut(value, width)
+    return Cat(value, value[-1].replicate(width - len(value))).as_signed()
 
 
 def times(value: Value, shift: int) -> Value:

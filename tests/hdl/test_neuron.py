@@ -162,6 +162,15 @@ def test_currents(order: SynapseOrder | None, lanes: int) -> None:
             check(qnet, lanes, one_step, 0.3)
 
 
+@pytest.mark.parametrize("order", get_args(SynapseOrder))
+def test_currents_of_lanes_that_differ(order: SynapseOrder) -> None:
+    """A lane each, whose leaks are other shifts and additions: smaller ones have narrower results."""
+    qnet, x = with_current(2003 * 97, KINDS[2003 % 15], order, saturate=False)
+    assert qnet.layers[0].neuron.current is not None
+    assert len(set(qnet.layers[0].neuron.current.leak_num)) > 5
+    check(qnet, N, x)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2000, 2006))
 @pytest.mark.parametrize("lanes", [13, 7, 4, 3, 2, 1])
