@@ -44,8 +44,14 @@ def make_design(
     folds: Sequence[int] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
     family: str = "ecp5",
+    graded: bool = False,
 ) -> Design:
-    plan = make_plan(qnet, BUDGETS[family], lanes=lanes, folds=folds, storage=storage)
+    """`graded`: where a population can send counts, it does."""
+    shown = {output.source for output in qnet.outputs}
+    able = any(q.neuron.count_width > 1 and q.name not in shown for q in qnet.layers)
+    plan = make_plan(
+        qnet, BUDGETS[family], lanes=lanes, folds=folds, storage=storage, graded=graded and able
+    )
     return emit(plan, out, target=TARGETS[family])
 
 
@@ -86,7 +92,8 @@ def check(
         [entry[key] for entry in layers] for key in ("lanes", "folds", "storage")
     )
     budget = BUDGETS[design.manifest["target"]["family"]]
-    plan = make_plan(qnet, budget, lanes=lanes, folds=folds, storage=storage)
+    graded = any(entry["graded"] for entry in layers)
+    plan = make_plan(qnet, budget, lanes=lanes, folds=folds, storage=storage, graded=graded)
     assert plan.hash.hex() == design.manifest["hash"]
     predicted = predict_cycles(
         plan.core, x, spikes, golden.steps_used, encoded=encode(qnet.input, x)
@@ -105,7 +112,8 @@ def check_drawn(drawn: DrawnNetwork, family: str, storage: Sequence[str], out: P
     the family has for it."""
     kept: list[Any] = [LOADED[family] if k == "loaded" else k for k in storage]
     kept = kept[: len(drawn.lanes)]
-    design = make_design(drawn.qnet, drawn.lanes, out / "design", drawn.folds, kept, family)
+    graded = sum(drawn.lanes) % 2 == 0
+    design = make_design(drawn.qnet, drawn.lanes, out / "design", drawn.folds, kept, family, graded)
     check(design, drawn.x, back_pressure=0.4)
 
 
@@ -158,7 +166,8 @@ def check_graph(drawn: DrawnGraph, family: str, seeds: list[int], out: Path) -> 
     lanes = [int(rng.choice([1, n, rng.integers(1, n + 1)])) for n in sizes]
     folds = [int(rng.choice([1, 1, 3, 9])) for _ in sizes]
     kept: list[Any] = [str(rng.choice(["block", "logic", LOADED[family]])) for _ in sizes]
-    design = make_design(drawn.qnet, lanes, out / "design", folds, kept, family)
+    graded = bool(rng.integers(2))
+    design = make_design(drawn.qnet, lanes, out / "design", folds, kept, family, graded)
     check(design, drawn.x, back_pressure=0.4, shuffle=7)
 
 

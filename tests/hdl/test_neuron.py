@@ -164,7 +164,7 @@ def test_currents(order: SynapseOrder | None, lanes: int) -> None:
 
 @pytest.mark.parametrize("order", get_args(SynapseOrder))
 def test_currents_of_lanes_that_differ(order: SynapseOrder) -> None:
-    """A lane each, whose leaks are other shifts and additions: smaller ones have narrower results."""
+    """A lane each with its own shifts and additions: smaller leaks have narrower results."""
     qnet, x = with_current(2003 * 97, KINDS[2003 % 15], order, saturate=False)
     assert qnet.layers[0].neuron.current is not None
     assert len(set(qnet.layers[0].neuron.current.leak_num)) > 5
