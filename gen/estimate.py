@@ -13,9 +13,10 @@ from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic
 from spikefab.gen.estimate_io import estimate_coder, estimate_link, estimate_loads, estimate_stop
 from spikefab.gen.estimate_neurons import estimate_neurons, estimate_store
 from spikefab.gen.estimate_route import estimate_queue, estimate_route
-from spikefab.hdl.accumulate import AccumulateEngine, booth_digits
+from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.memory_layout import SPRAM_DEPTH, plan_blocks
 from spikefab.hdl.params import CoreParams, LayerParams, SynapseParams
+from spikefab.hdl.products import booth_digits
 from spikefab.hdl.queue import REGISTERS_MAX
 from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
 from spikefab.hdl.store import RotatingStore

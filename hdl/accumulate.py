@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import add
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.load import LoadPort, load_columns
 from spikefab.hdl.params import LayerParams, SynapseParams
+from spikefab.hdl.products import product_stages, products
 from spikefab.hdl.shiftadd import multiply
 from spikefab.hdl.store import RotatingStore
 from spikefab.hdl.weights import WeightMemory
@@ -91,14 +89,9 @@ class AccumulateEngine(wiring.Component):
         super().__init__(ports)
 
     @staticmethod
-    def product_stages(synapse: SynapseParams) -> int:
-        """Cycles that the product of weight and value takes: additions of a binary tree."""
-        return ceil_log2(booth_digits(synapse.payload_width)) if synapse.payload_width else 0
-
-    @staticmethod
     def latency(synapse: SynapseParams) -> int:
         """Cycles from the acceptance of a token to its first group of sums."""
-        stages = AccumulateEngine.product_stages(synapse)
+        stages = product_stages(synapse)
         return 1 + WeightMemory.latency(synapse) + stages
 
     def elaborate(self, platform: object) -> Module:
@@ -196,56 +189,11 @@ class AccumulateEngine(wiring.Component):
         return Array(sums[k : k + width] for k in range(0, len(sums), width))[row]
 
     def _products(self, m: Module, weights: Sequence[Value], accept: Value) -> list[Value]:
-        """Each weight times the value of its event: the terms of its digits, added pair by pair."""
+        """Each weight times the value of its event."""
         bits = self.params.synapse.payload_width
         item: Any = self.i.payload
         value = Signal(bits)
         with m.If(accept):
             m.d.sync += value.eq(item.payload)
-        for k in range(WeightMemory.latency(self.params.synapse)):
-            delayed = Signal(bits, name=f"value{k}")
-            m.d.sync += delayed.eq(value)
-            value = delayed
-        products = []
-        for lane, weight in enumerate(weights):
-            level, depth = booth_terms(weight, value), 0
-            while len(level) > 1:
-                pairs = [reduce(add, level[k : k + 2]) for k in range(0, len(level), 2)]
-                level = []
-                for k, pair in enumerate(pairs):
-                    register = Signal(pair.shape(), name=f"product{lane}_{depth}_{k}")
-                    m.d.sync += register.eq(pair)
-                    level.append(register)
-                depth += 1
-            products.append(level[0][: self.params.synapse.term_width].as_signed())
-        return products
-
-
-def booth_digits(bits: int) -> int:
-    """Digits of radix 4, -2 to 2, of an unsigned number (Booth; MacSorley, 1961)."""
-    return bits // 2 + 1
-
-
-def booth_terms(weight: Value, value: Value) -> list[Value]:
-    """Terms that add up to the signed `weight` times the unsigned `value`: one a radix-4 digit of
-    the value. Each bit of most terms is one 4-input function of two bits of either factor."""
-    bits = [Const(0), *value, Const(0), Const(0)]  # one more digit's worth at either end
-    terms: list[Value] = []
-    negative: Value | None = None
-    for k in range(booth_digits(len(value))):
-        low, middle, high = bits[2 * k : 2 * k + 3]  # digit = low + middle - 2 * high
-        once = low ^ middle
-        twice = (high & ~middle & ~low) | (~high & middle & low)
-        width = len(weight) + 1
-        multiple = (weight & once.replicate(width).as_signed()) | (
-            weight.shift_left(1) & twice.replicate(width).as_signed()
-        )
-        term = multiple[:width] ^ high.replicate(width)
-        # -x is ~x + 1: the 1 fits in the zeros below the next digit's term.
-        if negative is None:
-            terms.append(term.as_signed())
-        else:
-            below = Cat(negative, Const(0))
-            terms.append(Cat(below, term).as_signed().shift_left(2 * (k - 1)))
-        negative = high
-    return terms
+        synapse = self.params.synapse
+        return products(m, synapse, weights, value, WeightMemory.latency(synapse))

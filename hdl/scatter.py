@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import add
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, unsigned
@@ -14,13 +12,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikefab.hdl.accumulate import AccumulateEngine, GroupSums, booth_terms
+from spikefab.hdl.accumulate import GroupSums
 from spikefab.hdl.address import ConvAddresses
 from spikefab.hdl.collision import NO_COLLISION
 from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.load import LoadPort, load_columns
 from spikefab.hdl.params import LayerParams, NeuronParams
+from spikefab.hdl.products import product_stages, products
 from spikefab.hdl.sparse import SparseAddresses
 from spikefab.hdl.weights import WeightMemory
 
@@ -118,7 +117,7 @@ class ScatterEngine(wiring.Component):
     @staticmethod
     def latency(params: LayerParams) -> int:
         """Cycles from the start of a token to its first group of sums."""
-        stages = AccumulateEngine.product_stages(params.synapse)
+        stages = product_stages(params.synapse)
         addresses = ConvAddresses if isinstance(params.structure, ConvJoin) else SparseAddresses
         return addresses.LATENCY + WeightMemory.latency(params.synapse) + stages
 
@@ -141,7 +140,7 @@ class ScatterEngine(wiring.Component):
         now: Any = Signal(slot, name="visit0")
         m.d.comb += now.valid.eq(addresses.o.valid)
         m.d.comb += [now[name].eq(visit[name]) for name in kept]
-        lag = WeightMemory.latency(p.synapse) + AccumulateEngine.product_stages(p.synapse)
+        lag = WeightMemory.latency(p.synapse) + product_stages(p.synapse)
         slots = [now]
         for k in range(lag):
             slots.append(Signal(slot, name=f"visit{k + 1}"))
@@ -201,21 +200,4 @@ class ScatterEngine(wiring.Component):
         weights = [word.word_select(k, width).as_signed() for k in range(self.params.lanes)]
         if not synapse.payload_width:
             return weights
-        value = visit.value
-        for k in range(WeightMemory.latency(synapse)):
-            delayed = Signal(synapse.payload_width, name=f"value{k}")
-            m.d.sync += delayed.eq(value)
-            value = delayed
-        products = []
-        for lane, weight in enumerate(weights):
-            level, depth = booth_terms(weight, value), 0
-            while len(level) > 1:
-                pairs = [reduce(add, level[k : k + 2]) for k in range(0, len(level), 2)]
-                level = []
-                for k, pair in enumerate(pairs):
-                    register = Signal(pair.shape(), name=f"product{lane}_{depth}_{k}")
-                    m.d.sync += register.eq(pair)
-                    level.append(register)
-                depth += 1
-            products.append(level[0][: synapse.term_width].as_signed())
-        return products
+        return products(m, synapse, weights, visit.value, WeightMemory.latency(synapse))

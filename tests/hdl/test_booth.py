@@ -10,7 +10,7 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 
-from spikefab.hdl.accumulate import booth_digits, booth_terms
+from spikefab.hdl.products import booth_digits, booth_terms
 
 
 @pytest.mark.parametrize(
