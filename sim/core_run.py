@@ -373,7 +373,7 @@ def _passes(records: np.ndarray, source: int, m: Monitor) -> np.ndarray:
     """A source's whole passes: words (passes, groups, words of a group)."""
     words = records[records[:, 0] == source, 1:]
     whole = len(words) // m.groups
-    return words[: whole * m.groups].reshape(whole, m.groups, -1)
+    return words[: whole * m.groups].reshape(whole, m.groups, words.shape[1])
 
 
 def _fields(words: np.ndarray, count: int, width: int, skip: int = 0) -> np.ndarray:

@@ -116,6 +116,26 @@ def test_verilog_equals_golden_in_any_order_of_events(
             np.testing.assert_array_equal(result.interval, predicted.interval)
 
 
+def test_a_layer_that_only_feeds_back_is_recorded_to_its_end(tmp_path: Path) -> None:
+    """Its last update comes after the output's last token."""
+    network = make_graph(
+        {"in": 5},
+        {"front": (4, ["*back", "in"]), "back": (70, ["front"])},
+        ["front"],
+        threshold=(8,),
+    )
+    x = make_samples(network, 3, 1)
+    plan = make_plan(network, BUDGETS["ecp5"], lanes=1)
+    design = emit(plan, tmp_path / "design", target=TARGETS["ecp5-25f"])
+    golden = run_golden(network, x, record=("front", "back"))
+    result = simulate_rtl(design, x, record=("front", "back"), back_pressure=0.3)
+    assert result.mem is not None
+    for name in ("front", "back"):
+        np.testing.assert_array_equal(result.mem[name], golden.mem[name])
+        np.testing.assert_array_equal(result.hidden[name], golden.spikes[name])
+    assert golden.spikes["front"].any()
+
+
 def test_the_virtual_board_equals_golden(design: Design, network: QNetwork, x: np.ndarray) -> None:
     spikes, mem = put_out(network, x)
     with VirtualBoard(design) as virtual, Board.open(virtual.port, design.path) as board:
