@@ -119,12 +119,12 @@ def test_verilog_equals_golden_in_any_order_of_events(
 def test_a_layer_that_only_feeds_back_is_recorded_to_its_end(tmp_path: Path) -> None:
     """Its last update comes after the output's last token."""
     network = make_graph(
-        {"in": 5},
+        {"in": 30},
         {"front": (4, ["*back", "in"]), "back": (70, ["front"])},
         ["front"],
         threshold=(8,),
     )
-    x = make_samples(network, 3, 1)
+    x = make_samples(network, 3, 2)
     plan = make_plan(network, BUDGETS["ecp5"], lanes=1)
     design = emit(plan, tmp_path / "design", target=TARGETS["ecp5-25f"])
     golden = run_golden(network, x, record=("front", "back"))
