@@ -109,11 +109,12 @@ class SparseAddresses(wiring.Component):
         real, ready = Signal(), Signal()
         at = Signal(range(max(self.n_words, self.n_weights)))
         left = Signal.like(more, name="left")
+        # Rows without a neuron, at the end of the last word, are left out.
+        last_row = p.rows - 1 - (self.n_words - 1) * p.folds
+        handed = (at == self.n_words - 1) & (now.row == last_row)
         m.d.comb += [
-            now.turn.eq(~now.token | (now.row == p.folds - 1)),
-            final.eq(
-                Mux(now.token, (at == self.n_words - 1) & now.turn, ~real | (left == 0)),
-            ),
+            now.turn.eq(~now.token | handed | (now.row == p.folds - 1)),
+            final.eq(Mux(now.token, handed, ~real | (left == 0))),
             now.end.eq(final),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
