@@ -393,7 +393,7 @@ class _LayerProcess(_Consumer):
         # A pass may begin before the one before has left, but not before the one before that.
         while self.n_done < self.n_begun - 1:
             yield self.progress
-        at, begun = self.clock.token(ready)
+        at, begun = self.clock.token(ready, last)
         self.begun.append((self.clock.begun(begun, self.steps[self.n_begun]), last))
         self.n_begun += 1
         self.progress.change()

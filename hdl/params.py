@@ -374,6 +374,8 @@ class LayerParams:
         if isinstance(structure, SparseParams):
             _require(structure.words == self.groups, f"{where}: structure.words", structure.words,
                      f"ceil(neurons / lanes) = {self.groups}")  # fmt: skip
+            _require(structure.slots == 1 or not self.replay, f"{where}: replay", self.replay,
+                     "0 where synapses have delays")  # fmt: skip
             return
         _require(self.grid == structure.out_grid, f"{where}: grid", self.grid,
                  f"that of the convolution, {structure.out_grid}")  # fmt: skip
@@ -395,6 +397,17 @@ class LayerParams:
         if isinstance(self.structure, SparseParams):
             return self.structure.n_entries
         return self.synapse.n_in * self.groups
+
+    @property
+    def slots(self) -> int:
+        """Steps whose sums are kept at a time: one more than the longest delay of a synapse."""
+        return self.structure.slots if isinstance(self.structure, SparseParams) else 1
+
+    @property
+    def clear_cycles(self) -> int:
+        """Cycles that a sample's last token takes longer than the others: what is on its way to
+        later steps is cleared."""
+        return (self.slots - 1) * self.groups
 
     @property
     def event_width(self) -> int:
@@ -560,6 +573,13 @@ class CoreParams:
             for field, default in (("ports", ()), ("outputs", ()), ("input_size", 0)):
                 object.__setattr__(self, field, default)
         self._check_input()
+        late = [layer.name for layer in self.layers if layer.slots > 1]
+        _require(not late or self.input.coding == "spikes", "CoreParams.input: coding",
+                 self.input.coding, f"'spikes' where synapses have delays: layer {late[:1]}",
+                 "leave the delays out")  # fmt: skip
+        _require(not late or self.stop is None, "CoreParams.stop", self.stop,
+                 f"None where synapses have delays: layer {late[:1]}",
+                 "leave the stop out")  # fmt: skip
         if self.is_chain:
             self._check_chain()
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -23,7 +23,9 @@ class SparseAddresses(wiring.Component):
     """The visits of sparse connections.
 
     An event takes a cycle for each word of weights that its source has, one where it has none. A
-    token takes `rows` cycles. Items follow each other without a bubble: where the next one's words
+    token takes `rows` cycles, and a sample's last one a cycle more for each word of the slots that
+    it does not hand over: they are cleared. Words count from the slot that is handed over next.
+    Items follow each other without a bubble: where the next one's words
     begin is looked up ahead, in the first of two stages.
 
     Members
@@ -46,7 +48,7 @@ class SparseAddresses(wiring.Component):
         self.params, self.sparse = params, sparse
         self.n_words, self.n_weights = sparse.words, sparse.n_entries
         self.n_in = sparse.n_in
-        self.visit = Visit(params, self.n_words, self.n_weights)
+        self.visit = Visit(params, sparse.n_words, self.n_weights, sparse.slots)
         payload = unsigned(params.synapse.payload_width)
         super().__init__(
             {
@@ -107,14 +109,17 @@ class SparseAddresses(wiring.Component):
         now: Any = Signal(self.visit, name="now")
         active, final = Signal(), Signal()
         real, ready = Signal(), Signal()
-        at = Signal(range(max(self.n_words, self.n_weights)))
+        at = Signal(range(max(sparse.n_words, self.n_weights)))
         left = Signal.like(more, name="left")
+        clearing = now.clear if sparse.slots > 1 else Const(0)
+        handed = (at == self.n_words - 1) & now.turn
+        done = handed
+        if sparse.slots > 1:
+            done = Mux(now.last, at == sparse.n_words - 1, handed)
         m.d.comb += [
-            now.turn.eq(~now.token | (now.row == p.folds - 1)),
-            final.eq(
-                Mux(now.token, (at == self.n_words - 1) & now.turn, ~real | (left == 0)),
-            ),
-            now.end.eq(final),
+            now.turn.eq(~now.token | clearing | (now.row == p.folds - 1)),
+            final.eq(Mux(now.token, done, ~real | (left == 0))),
+            now.end.eq(final if sparse.slots == 1 else now.token & handed & ~clearing),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
             self.start.valid.eq(ready & valid2 & kept.token),
@@ -133,19 +138,23 @@ class SparseAddresses(wiring.Component):
             ]
             if p.synapse.payload_width:
                 m.d.sync += now.value.eq(kept.payload)
+            if sparse.slots > 1:
+                m.d.sync += now.clear.eq(0)
         with m.Elif(final):
             m.d.sync += active.eq(0)
         with m.Elif(~now.turn):
             m.d.sync += now.row.eq(now.row + 1)
         with m.Else():
             m.d.sync += [at.eq(at + 1), left.eq(left - 1), now.row.eq(0)]
+            if sparse.slots > 1:
+                m.d.sync += now.clear.eq(now.clear | (now.token & handed))
         self._look_up(m, active & real, now, at)
         return m
 
     def _look_up(self, m: Module, valid: Value, now: Any, at: Signal) -> None:
         """Each entry's word of sums, from a memory and its register."""
         words = [word for row in self.sparse.rows for word in row]
-        memory: Any = Memory(shape=bits_for(self.n_words - 1), depth=len(words), init=words)
+        memory: Any = Memory(shape=bits_for(self.sparse.n_words - 1), depth=len(words), init=words)
         m.submodules.words = memory
         port = memory.read_port()
         m.d.comb += port.addr.eq(at)
