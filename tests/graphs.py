@@ -36,11 +36,13 @@ def graphs(
     *,
     max_inputs: int = 2,
     currents: bool = False,
+    delays: int = 0,
 ) -> DrawnGraph:
     """Graphs of 1 to `max_layers` populations over every field of the contract.
 
     Each population has at least one edge from an input or an earlier population. Every population
-    is an output or the source of another one. `currents`: most have synaptic currents.
+    is an output or the source of another one. `currents`: most have synaptic currents. `delays`:
+    the longest one of edges; most have some.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_layers = draw(st.integers(1, max_layers), label="layers")
@@ -85,7 +87,8 @@ def graphs(
             if bits > 1 and draw(st.booleans(), label="excitatory"):
                 w = np.where(rng.random(w.shape) < 0.8, np.minimum(np.abs(w), -w.min()), w)
                 w = np.minimum(w, (1 << (bits - 1)) - 1)
-            made.append(dense_edge(every[source], w, recurrent=recurrent))
+            late = draw(_delays(rng, w.shape, delays, bits), label="delays") if delays else None
+            made.append(dense_edge(every[source], w, recurrent=recurrent, delays=late))
             least, largest = accumulator_range(w, most[source])
             low, high = low + least, high + largest
         reach = max(int(high.max()), -int(low.min()), 1)
@@ -138,6 +141,18 @@ def _edges(draw: st.DrawFn, n_inputs: int, integrators: list[bool]) -> list[list
             back = draw(st.sets(st.sampled_from(able), max_size=2), label=f"back into {k}")
         out.append([(s, True) for s in sorted(back)] + [(s, False) for s in sorted(forward)])
     return out
+
+
+@st.composite
+def _delays(
+    draw: st.DrawFn, rng: np.random.Generator, shape: tuple[int, int], longest: int, bits: int
+) -> np.ndarray | None:
+    kind = draw(st.sampled_from(["source", "weight", "none"]))
+    if kind == "none":
+        return None
+    # A word of binary weights has no 0 for weights of another delay.
+    size = shape if kind == "weight" and bits > 1 else shape[1:]
+    return rng.integers(0, longest + 1, size)
 
 
 def _fitted(
