@@ -13,6 +13,7 @@ import numpy as np
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, Resources, estimate_around, estimate_core
 from spikefab.gen.graded import graded_events
+from spikefab.gen.late import least_lanes, structure_of, weight_rows
 from spikefab.gen.ports import Connections, connect
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice, WeightStorage
@@ -71,6 +72,12 @@ class Plan:
             digest.update(np.ascontiguousarray(layer.weights, np.int8).tobytes())
         return digest.digest()[:16]
 
+    @property
+    def weights(self) -> list[list[list[int]]]:
+        """Of each layer, as `hdl.core.Layer` takes them."""
+        pairs = zip(self.qnet.layers, self.core.layers, strict=True)
+        return [weight_rows(layer, params) for layer, params in pairs]
+
     def step_cycles(self) -> list[float]:
         """Expected cycles a step of each layer: events x groups + rows."""
         return [
@@ -102,7 +109,10 @@ def make_plan(
     lanes = _per_layer(qnet, "--lanes", lanes)
     shared = _per_layer(qnet, "--folds", folds)
     fold = [None] * n_layers if shared is None else shared
-    narrow = [_layer(qnet, k, 1, rates[k], fold[k]) for k in range(n_layers)]
+    narrow = [
+        _layer(qnet, k, least_lanes(layer), rates[k], fold[k])
+        for k, layer in enumerate(qnet.layers)
+    ]
     around = estimate_around(_core(qnet, connections, narrow), budget.family)
     store = WeightStorage.of(qnet, replace(budget, ram=budget.ram - around.ram), storage)
     if lanes is None:
@@ -167,6 +177,8 @@ def _per_layer(
 
 def _cycles(layer: LayerParams, rate: float) -> float:
     """Expected cycles a step."""
+    if layer.structure is not None:
+        return rate * layer.weight_words + layer.rows
     return layer.groups * rate * layer.synapse.n_in + layer.rows
 
 
@@ -190,6 +202,7 @@ def _layer(qnet: QNetwork, k: int, lanes: int, rate: float, folds: int | None) -
             lanes=wide,
             folds=share,
             replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
+            structure=structure_of(layer, wide),
         )
         more = here.rows - groups
         if folds is not None or more <= min(FOLD_CYCLES, FOLD_SHARE * (events + 1) * groups):
@@ -232,7 +245,10 @@ def _widen(
     sharing: bool,
 ) -> tuple[list[LayerParams], list[str]]:
     """The widths that `_choose` compares."""
-    narrow = [_layer(qnet, k, 1, rates[k], folds[k]) for k in range(len(qnet.layers))]
+    narrow = [
+        _layer(qnet, k, least_lanes(layer), rates[k], folds[k])
+        for k, layer in enumerate(qnet.layers)
+    ]
     layers = store.place(narrow)
     reasons = ["fast enough beside the slowest layer"] * len(layers)
     limit = _limit(budget)

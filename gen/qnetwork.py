@@ -107,14 +107,19 @@ class QEdge:
         if d.shape not in (shape, shape[1:]) or not np.issubdtype(d.dtype, np.integer):
             raise ValueError(f"edge from {self.source!r}: delays {d.dtype} {d.shape}; they must be "
                              f"integers {shape[1:]} or {shape}")  # fmt: skip
-        if d.size and not (0 <= d.min() and d.max() <= MAX_DELAY):
+        if d.size and not (d.min() >= 0 and d.max() <= MAX_DELAY):
             raise ValueError(f"edge from {self.source!r}: delays of {d.min()} to {d.max()} steps; "
                              f"they must be 0 to {MAX_DELAY}")  # fmt: skip
 
     @property
+    def longest(self) -> int:
+        """The longest delay, in steps."""
+        return 0 if self.delays is None else int(self.delays.max(initial=0))
+
+    @property
     def late(self) -> bool:
         """A weight has a delay."""
-        return self.delays is not None and bool(self.delays.any())
+        return self.longest > 0
 
     @property
     def n_source(self) -> int:

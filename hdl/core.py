@@ -52,6 +52,8 @@ class Layer(wiring.Component):
         As `Replay` has them.
     load : in, LoadPort
         Only where the weights can be loaded.
+    clearing : out, only where synapses have delays
+        As `ScatterEngine` has it.
     """
 
     i: stream.Interface
@@ -59,6 +61,7 @@ class Layer(wiring.Component):
     stop: Signal
     ended: Signal
     load: Any
+    clearing: Signal
 
     def __init__(self, params: LayerParams, weights: Weights, *, stoppable: bool = False):
         self.params, self.weights, self.stoppable = params, weights, stoppable
@@ -73,6 +76,7 @@ class Layer(wiring.Component):
                 "o": Out(event_stream(params.n_addresses, payload)),
                 **({"stop": In(1), "ended": Out(1)} if stoppable else {}),
                 **({"load": In(_load_port(params))} if params.loaded else {}),
+                **({"clearing": Out(1)} if params.slots > 1 else {}),
             }
         )
 
@@ -92,6 +96,9 @@ class Layer(wiring.Component):
         out = SpikeSerialiser(narrow, grid) if spiking else MembraneSerialiser(narrow, grid)
         m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
+        if self.params.slots > 1:
+            assert isinstance(engine, ScatterEngine)
+            m.d.comb += self.clearing.eq(engine.clearing)
         if self.params.loaded:
             wiring.connect(m, wiring.flipped(self.load), engine.load)
         if self.params.replay:
@@ -109,6 +116,10 @@ class Layer(wiring.Component):
         wiring.connect(m, neurons.o, out.i)
         wiring.connect(m, out.o, wiring.flipped(self.o))
         return m
+
+
+def _clearing(layers: Sequence[Layer]) -> list[Signal]:
+    return [layer.clearing for layer in layers if layer.params.slots > 1]
 
 
 def needs_merge(params: CoreParams, k: int) -> bool:
@@ -164,7 +175,7 @@ class SpikingCore(wiring.Component):
         last step, and before the input's.
     decided : out, only with an early stop
         What is left inside of a sample that has been stopped is on its way out.
-    draining : out, only where spikes go round in loops
+    draining : out, only where spikes go round in loops, or synapses have delays
         What is left inside of a sample that has ended is on its way to where it is dropped.
     load : in stream, LoadLayout, only where a layer's weights can be loaded
         Words of the weight memories, in any order. Between samples only: while a sample runs, a
@@ -188,7 +199,7 @@ class SpikingCore(wiring.Component):
                 "i": In(event_stream(params.n_inputs, unsigned(params.input.payload_width))),
                 "o": Out(event_stream(params.n_outputs, membrane_payload(params.output_width))),
                 **({"decided": Out(1)} if params.stop is not None else {}),
-                **({"draining": Out(1)} if params.loops else {}),
+                **({"draining": Out(1)} if params.drains else {}),
                 **({"load": In(stream.Signature(LoadLayout(n_words)))} if n_words else {}),
             }
         )
@@ -227,6 +238,8 @@ class SpikingCore(wiring.Component):
             here = layer.o
             layers.append(layer)
         self._load(m, layers)
+        if self.params.drains:
+            m.d.comb += self.draining.eq(Cat(_clearing(layers)).any())
         if stop is not None:
             assert front is not None
             m.submodules.stop = stop
@@ -293,5 +306,6 @@ class SpikingCore(wiring.Component):
                     wiring.connect(m, fork.o[j], consumer)
             elif consumers:
                 wiring.connect(m, source, consumers[0])
-        if p.loops:
-            m.d.comb += self.draining.eq(Cat(merge.draining for merge in merges).any())
+        if p.drains:
+            left = [merge.draining for merge in merges] + _clearing(layers)
+            m.d.comb += self.draining.eq(Cat(left).any())

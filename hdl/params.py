@@ -701,6 +701,11 @@ class CoreParams:
         return any(port.recurrent for ports in self.ports for port in ports)
 
     @property
+    def drains(self) -> bool:
+        """Something of a sample is left inside when its last output has left."""
+        return self.loops or any(layer.slots > 1 for layer in self.layers)
+
+    @property
     def n_inputs(self) -> int:
         """Addresses of the input stream."""
         return self.input.pixels(self.input_size or self.layers[0].synapse.n_in)

@@ -88,12 +88,15 @@ class ScatterEngine(wiring.Component):
         `rows` consecutive items a token; the first `latency` cycles after `start`.
     load : in, LoadPort
         Only where the weights can be loaded.
+    clearing : out, only where synapses have delays
+        What a sample that has ended would have brought to later steps is cleared.
     """
 
     i: stream.Interface
     start: stream.Interface
     o: stream.Interface
     load: Any
+    clearing: Signal
 
     def __init__(self, params: LayerParams, words: Sequence[Sequence[int]]):
         """`words`: a row a word of the weight memory, a weight a lane, as `kernel_words` and
@@ -114,6 +117,8 @@ class ScatterEngine(wiring.Component):
             "start": Out(stream.Signature(unsigned(1))),
             "o": Out(stream.Signature(self.sums, always_ready=True)),
         }
+        if params.slots > 1:
+            ports["clearing"] = Out(1)
         if params.loaded:
             ports["load"] = In(LoadPort(load_columns(stored), len(self.memory.words)))
         super().__init__(ports)
@@ -139,7 +144,9 @@ class ScatterEngine(wiring.Component):
         visit: Any = addresses.o.payload
         valid: Value = addresses.o.valid
         if p.slots > 1:
+            assert isinstance(addresses, SparseAddresses)
             visit, valid = self._turned(m, visit, valid)
+            m.d.comb += self.clearing.eq(addresses.clearing)
         m.d.comb += weights.address.eq(visit.weights)
         terms = self._terms(m, weights.word, visit)
 

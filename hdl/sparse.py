@@ -33,6 +33,8 @@ class SparseAddresses(wiring.Component):
     i : in stream, EventLayout(n_in, unsigned(payload_width))
     start, o :
         As `ConvAddresses` has them.
+    clearing : out, only with several slots
+        Slots are cleared behind a sample.
     """
 
     AHEAD = 2
@@ -43,6 +45,7 @@ class SparseAddresses(wiring.Component):
     i: stream.Interface
     start: stream.Interface
     o: stream.Interface
+    clearing: Signal
 
     def __init__(self, params: LayerParams, sparse: SparseParams):
         self.params, self.sparse = params, sparse
@@ -55,6 +58,7 @@ class SparseAddresses(wiring.Component):
                 "i": In(event_stream(self.n_in, payload)),
                 "start": Out(stream.Signature(unsigned(1))),
                 "o": Out(stream.Signature(self.visit, always_ready=True)),
+                **({"clearing": Out(1)} if sparse.slots > 1 else {}),
             }
         )
 
@@ -112,12 +116,14 @@ class SparseAddresses(wiring.Component):
         at = Signal(range(max(sparse.n_words, self.n_weights)))
         left = Signal.like(more, name="left")
         clearing = now.clear if sparse.slots > 1 else Const(0)
-        handed = (at == self.n_words - 1) & now.turn
+        # Rows without a neuron, at the end of the last word, are left out.
+        last_row = p.rows - 1 - (self.n_words - 1) * p.folds
+        handed = (at == self.n_words - 1) & (now.row == last_row)
         done = handed
         if sparse.slots > 1:
             done = Mux(now.last, at == sparse.n_words - 1, handed)
         m.d.comb += [
-            now.turn.eq(~now.token | clearing | (now.row == p.folds - 1)),
+            now.turn.eq(~now.token | clearing | handed | (now.row == p.folds - 1)),
             final.eq(Mux(now.token, done, ~real | (left == 0))),
             now.end.eq(final if sparse.slots == 1 else now.token & handed & ~clearing),
             ready.eq(~active | final),
@@ -148,6 +154,8 @@ class SparseAddresses(wiring.Component):
             m.d.sync += [at.eq(at + 1), left.eq(left - 1), now.row.eq(0)]
             if sparse.slots > 1:
                 m.d.sync += now.clear.eq(now.clear | (now.token & handed))
+        if sparse.slots > 1:
+            m.d.comb += self.clearing.eq(active & now.clear)
         self._look_up(m, active & real, now, at)
         return m
 

@@ -355,14 +355,16 @@ def sparse_bench(
     top = 8 * 20 * most
     params = LayerParams(
         name="sparse",
-        synapse=SynapseParams(n_in=n_in, n_out=sparse.words * lanes, weight_width=4,
+        synapse=SynapseParams(n_in=n_in, n_out=n, weight_width=4,
                               acc_min=-top, acc_max=top, payload_width=payload),
-        neuron=NeuronParams(n=sparse.words * lanes, fraction_bits=0, membrane_width=8),
+        neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
         lanes=lanes,
         folds=folds,
         structure=sparse,
     )  # fmt: skip
     costs = dict(enumerate(sparse_cycles(sparse).tolist()))
+    # Rows without a neuron are not handed over.
+    sums = sums[:, : params.rows * params.row_lanes]
     return Bench(params, entries, steps, sums.tolist(), costs)
 
 
@@ -452,14 +454,16 @@ def late_bench(
     top = 8 * 20 * most * n_in
     params = LayerParams(
         name="late",
-        synapse=SynapseParams(n_in=n_in, n_out=sparse.words * lanes, weight_width=4,
+        synapse=SynapseParams(n_in=n_in, n_out=n, weight_width=4,
                               acc_min=-top, acc_max=top, payload_width=payload),
-        neuron=NeuronParams(n=sparse.words * lanes, fraction_bits=0, membrane_width=8),
+        neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
         lanes=lanes,
         folds=folds,
         structure=sparse,
     )  # fmt: skip
     costs = dict(enumerate(sparse_cycles(sparse).tolist()))
+    # Rows without a neuron are not handed over.
+    sums = sums[:, : params.rows * params.row_lanes]
     return Bench(params, entries, steps, sums.tolist(), costs, lasts)
 
 
