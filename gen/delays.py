@@ -22,6 +22,12 @@ def late_weights(projection: Projection) -> dict[int, Array]:
     """The projection's matrix, float64 (n_target, n_source), in parts that act many steps late."""
     if not projection.delayed:
         return {0: projection.weight}
+    bare = undelayed(projection)
+    if bare is not None:
+        weight, delays = bare[0].weight, bare[1]
+        assert delays is not None
+        steps = np.unique(delays).tolist()
+        return {d: weight if len(steps) == 1 else np.where(delays == d, weight, 0) for d in steps}
     n = projection.n_source
     widest = max(n * op.n_out for op in projection.operations)
     if widest > MAX_COMPOSED:
@@ -33,12 +39,16 @@ def late_weights(projection: Projection) -> dict[int, Array]:
     for op in projection.operations:
         parts = _through(op, parts)
     found = {d: part.T for d, part in parts.items() if part.any()} or {0: parts[min(parts)].T}
-    if max(found) > MAX_DELAY:
+    _check(projection, max(found))
+    return found
+
+
+def _check(projection: Projection, longest: int) -> None:
+    if longest > MAX_DELAY:
         raise InputError(
-            f"node {projection.name!r}: a delay of {max(found)} steps; the hardware keeps at most "
+            f"node {projection.name!r}: a delay of {longest} steps; the hardware keeps at most "
             f"{MAX_DELAY}: take a longer step, dt"
         )
-    return found
 
 
 def late_biases(projection: Projection) -> dict[int, Array]:
@@ -107,6 +117,5 @@ def undelayed(projection: Projection) -> tuple[Projection, Array | None] | None:
             delays = delays + op.steps
         else:
             return None
-    if delays.max() > MAX_DELAY:
-        late_weights(projection)  # says so
+    _check(projection, int(delays.max()))
     return replace(projection, operations=tuple(kept)), delays
