@@ -118,8 +118,10 @@ def _scatter(layer: LayerParams, family: str) -> Resources:
         found += logic(family, layer.row_lanes * acc * choice(layer.folds), 0)
     # Where a source's entries begin, and which word of sums each adds to.
     most = max(len(row) for row in structure.rows)
-    found += memory(entries + bits_for(most + 1), structure.n_in, family)
-    found += memory(words, structure.n_entries, family)
+    span = entries + bits_for(most + 1) + structure.runs * words
+    found += memory(span, structure.n_in, family)
+    if not structure.runs:
+        found += memory(words, structure.n_entries, family)
     item = bits_for(s.n_in) + s.payload_width + 3
     visit = words + entries + s.payload_width + 6
     latency = AccumulateEngine.latency(s) + 3

@@ -22,15 +22,43 @@ Entries = tuple[SparseParams, list[list[int]]]
 _made: WeakKeyDictionary[QLayer, dict[int, Entries | ParamError]] = WeakKeyDictionary()
 """By lanes: the mapper asks for each width many times."""
 
+FILL = 1.25
+"""Words of weights that are kept for one that is not all 0, where a source's words then follow each
+other: they need no memory that says which they are."""
+
 
 def ring_words(weights: np.ndarray, delays: np.ndarray, lanes: int) -> Entries:
     """`hdl.sparse_params.compress` in numpy: the words of weights (n_out, n_in) that are not all 0,
-    once for each delay in them. Raises `ParamError` where they are too many."""
+    once for each delay in them; with a delay a source, those between them too, where they are few.
+    Raises `ParamError` where they are too many."""
+    plain = _entries(weights, delays, lanes)
+    if plain is None:
+        words = -(-len(weights) // lanes)
+        rows = ((0,), *((),) * (weights.shape[1] - 1))
+        return SparseParams(words=words, rows=rows), [[0] * lanes]
+    rows, values, slots = plain
+    words = -(-len(weights) // lanes)
+    axonal = all(len({word // words for word in row}) < 2 for row in rows)
+    ends = [(row[0], row[-1] + 1) if row else (0, 0) for row in rows]
+    filled = sum(b - a for a, b in ends)
+    if axonal and len(values) < filled <= FILL * len(values):
+        more = np.zeros((filled, lanes), np.int64)
+        starts = np.cumsum([0, *(b - a for a, b in ends)]).tolist()
+        at = [s + word - row[0] for s, row in zip(starts, rows, strict=False) for word in row]
+        more[at] = values
+        rows, values = [tuple(range(a, b)) for a, b in ends], more
+    return SparseParams(words=words, rows=tuple(rows), slots=slots), values.tolist()
+
+
+def _entries(
+    weights: np.ndarray, delays: np.ndarray, lanes: int
+) -> tuple[list[tuple[int, ...]], np.ndarray, int] | None:
+    """Rows, the weights of each entry, slots; None where all weights are 0."""
     n_out, n_in = weights.shape
     words = -(-n_out // lanes)
     target, source = np.nonzero(weights)
     if not len(target):
-        return SparseParams(words=words, rows=((0,), *((),) * (n_in - 1))), [[0] * lanes]
+        return None
     value, late = weights[target, source], delays[target, source].astype(np.int64)
     slots = int(late.max()) + 1
     # One number an entry that sorts by source, then word, then delay.
@@ -41,10 +69,9 @@ def ring_words(weights: np.ndarray, delays: np.ndarray, lanes: int) -> Entries:
     ends = np.searchsorted(origin, np.arange(1, n_in)).tolist()
     found = (step * words + word).tolist()
     rows = [tuple(found[a:b]) for a, b in zip([0, *ends], [*ends, len(found)], strict=True)]
-    sparse = SparseParams(words=words, rows=tuple(rows), slots=slots)
     values = np.zeros((len(entries), lanes), np.int64)
     values[at, target % lanes] = value
-    return sparse, values.tolist()
+    return rows, values, slots
 
 
 def structure_of(layer: QLayer, lanes: int) -> SparseParams | None:

@@ -25,8 +25,9 @@ class SparseAddresses(wiring.Component):
     An event takes a cycle for each word of weights that its source has, one where it has none. A
     token takes `rows` cycles, and a sample's last one a cycle more for each word of the slots that
     it does not hand over: they are cleared. Words count from the slot that is handed over next.
-    Items follow each other without a bubble: where the next one's words
-    begin is looked up ahead, in the first of two stages.
+    Items follow each other without a bubble: where the next one's words begin is looked up ahead,
+    in the first of two stages. Which word each entry adds to is in a memory, where the words of a
+    source do not follow each other.
 
     Members
     -------
@@ -72,10 +73,13 @@ class SparseAddresses(wiring.Component):
             {
                 "start": bits_for(max(sparse.starts)),
                 "count": bits_for(max(len(row) for row in sparse.rows)),
+                **({"word": bits_for(sparse.n_words - 1)} if sparse.runs else {}),
             }
         )
         init = [
-            start | len(row) << span["start"].width
+            start
+            | len(row) << span["start"].width
+            | (row[0] << span["start"].width + span["count"].width if sparse.runs and row else 0)
             for start, row in zip(sparse.starts, sparse.rows, strict=True)
         ]
         memory: Any = Memory(shape=span.size, depth=len(init), init=init)
@@ -98,6 +102,7 @@ class SparseAddresses(wiring.Component):
         kept: Any = Signal(item.shape(), name="item2")
         first = Signal(span["start"].width)
         more = Signal(span["count"].width)
+        first_word = Signal(range(sparse.n_words))
         hit = Signal()
         m.d.comb += free2.eq(~valid2 | free)
         with m.If(free2):
@@ -108,6 +113,8 @@ class SparseAddresses(wiring.Component):
                 hit.eq(kept1.token | (found.count != 0)),
                 more.eq(found.count - 1),
             ]
+            if sparse.runs:
+                m.d.sync += first_word.eq(Mux(kept1.token, 0, found.word))
 
         # Entry after entry; a token, word after word.
         now: Any = Signal(self.visit, name="now")
@@ -142,6 +149,8 @@ class SparseAddresses(wiring.Component):
                 at.eq(first),
                 left.eq(more),
             ]
+            if sparse.runs:
+                m.d.sync += now.word.eq(first_word)
             if p.synapse.payload_width:
                 m.d.sync += now.value.eq(kept.payload)
             if sparse.slots > 1:
@@ -152,6 +161,8 @@ class SparseAddresses(wiring.Component):
             m.d.sync += now.row.eq(now.row + 1)
         with m.Else():
             m.d.sync += [at.eq(at + 1), left.eq(left - 1), now.row.eq(0)]
+            if sparse.runs:
+                m.d.sync += now.word.eq(now.word + 1)
             if sparse.slots > 1:
                 m.d.sync += now.clear.eq(now.clear | (now.token & handed))
         if sparse.slots > 1:
@@ -160,21 +171,18 @@ class SparseAddresses(wiring.Component):
         return m
 
     def _look_up(self, m: Module, valid: Value, now: Any, at: Signal) -> None:
-        """Each entry's word of sums, from a memory and its register."""
+        """Each entry's word of sums, from a memory and its register; as late where it is known."""
+        waiting: Any = Signal(self.visit, name="waiting")
+        visit: Any = Signal(self.visit, name="visit")
+        there = Signal(2)
+        m.d.sync += [there.eq(Cat(valid, there)), waiting.eq(now), visit.eq(waiting)]
+        m.d.comb += [self.o.valid.eq(there[1]), self.o.payload.eq(visit)]
+        if self.sparse.runs:
+            return
         words = [word for row in self.sparse.rows for word in row]
         memory: Any = Memory(shape=bits_for(self.sparse.n_words - 1), depth=len(words), init=words)
         m.submodules.words = memory
         port = memory.read_port()
         m.d.comb += port.addr.eq(at)
         counted = Signal.like(port.data, name="counted")
-        waiting: Any = Signal(self.visit, name="waiting")
-        visit: Any = Signal(self.visit, name="visit")
-        there = Signal(2)
-        m.d.sync += [
-            there.eq(Cat(valid, there)),
-            counted.eq(at),
-            waiting.eq(now),
-            visit.eq(waiting),
-            visit.word.eq(Mux(waiting.token, counted, port.data)),
-        ]
-        m.d.comb += [self.o.valid.eq(there[1]), self.o.payload.eq(visit)]
+        m.d.sync += [counted.eq(at), visit.word.eq(Mux(waiting.token, counted, port.data))]

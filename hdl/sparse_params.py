@@ -65,6 +65,11 @@ class SparseParams:
         return sum(len(row) for row in self.rows)
 
     @cached_property
+    def runs(self) -> bool:
+        """Each source's words follow each other: the first one says where they all are."""
+        return all(row == tuple(range(row[0], row[0] + len(row))) for row in self.rows if row)
+
+    @cached_property
     def starts(self) -> tuple[int, ...]:
         """The first entry of each source."""
         found, at = [], 0
