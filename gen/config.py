@@ -365,7 +365,7 @@ def _graph(shape: tuple[int, ...], layers: list[_Layer], dt: float) -> Graph:
         name = free(f"{layers[0].name}.flatten")
         here = after(here, name, "Flatten", start_dim=0, end_dim=-1)
     for layer in layers:
-        ends = []
+        ends: list[str] = []
         for steps, delays, weight in _ways(layer):
             end, mark = here, "" if steps is None else f"{steps}"
             if delays is not None:

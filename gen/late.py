@@ -34,8 +34,8 @@ def ring_words(weights: np.ndarray, delays: np.ndarray, lanes: int) -> Entries:
     plain = _entries(weights, delays, lanes)
     if plain is None:
         words = -(-len(weights) // lanes)
-        rows = ((0,), *((),) * (weights.shape[1] - 1))
-        return SparseParams(words=words, rows=rows), [[0] * lanes]
+        none: tuple[tuple[int, ...], ...] = ((),) * (weights.shape[1] - 1)
+        return SparseParams(words=words, rows=((0,), *none)), [[0] * lanes]
     rows, values, slots = plain
     words = -(-len(weights) // lanes)
     axonal = all(len({word // words for word in row}) < 2 for row in rows)
