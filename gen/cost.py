@@ -110,7 +110,7 @@ def _addresses(
         port.source
         for layer, ports in zip(params.layers, params.layer_ports, strict=True)
         for port in ports
-        if layer.structure is not None
+        if layer.structure is not None or any(port.delays)
     }
     found: list[Addresses] = []
     if INPUT in needed:

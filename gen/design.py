@@ -27,7 +27,10 @@ def drains(manifest: dict[str, Any]) -> bool:
     later one."""
     return any(
         (layer.get("structure") or {}).get("slots", 1) > 1
-        or any(source["recurrent"] for source in layer.get("sources", ()))
+        or any(
+            source["recurrent"] or source.get("ring") == "events"
+            for source in layer.get("sources", ())
+        )
         for layer in manifest["layers"]
     )
 

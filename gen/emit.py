@@ -16,7 +16,7 @@ from amaranth.lib.data import StructLayout
 
 from spikefab.gen.design import FORMAT, Design
 from spikefab.gen.errors import InputError
-from spikefab.gen.late import weight_words
+from spikefab.gen.late import by_events, weight_words
 from spikefab.gen.network import Network
 from spikefab.gen.network_file import save_network
 from spikefab.gen.plan import Plan
@@ -195,6 +195,7 @@ def _manifest(
                     "offset": columns.start,
                     "recurrent": edge.recurrent,
                     "delays": _delays(edge),
+                    "ring": ("events" if by_events(qnet, k) else "sums") if edge.late else None,
                 }
                 for edge, columns in zip(layer.edges, layer.columns, strict=True)
             ],

@@ -3,24 +3,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from spikefab.gen.errors import InputError
-from spikefab.gen.qnetwork import QLayer
+from spikefab.gen.ports import Connections, connect
+from spikefab.gen.qnetwork import QEdge, QLayer, QNetwork
+from spikefab.hdl.delay import EventRing
 from spikefab.hdl.param_error import ParamError
-from spikefab.hdl.params import LayerParams
+from spikefab.hdl.params import INPUT, LayerParams, PortParams
 from spikefab.hdl.scatter import stored_params
 from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.weights import pack_weights
 
-__all__ = ["least_lanes", "ring_words", "structure_of", "weight_rows", "weight_words"]
+__all__ = [
+    "by_events",
+    "connect_late",
+    "least_lanes",
+    "ring_words",
+    "structure_of",
+    "weight_rows",
+    "weight_words",
+]
 
 Entries = tuple[SparseParams, list[list[int]]]
 
 _made: WeakKeyDictionary[QLayer, dict[int, Entries | ParamError]] = WeakKeyDictionary()
 """By lanes: the mapper asks for each width many times."""
+_connected: WeakKeyDictionary[QNetwork, Connections] = WeakKeyDictionary()
 
 FILL = 1.25
 """Words of weights that are kept for one that is not all 0, where a source's words then follow each
@@ -74,6 +86,54 @@ def _entries(
     return rows, values, slots
 
 
+def connect_late(qnet: QNetwork) -> Connections:
+    """The ports of each layer, with rings of events where these are smaller than rings of sums."""
+    if qnet not in _connected:
+        found = connect(qnet)
+        ports = [
+            _with_rings(qnet, k, own) if _by_events(qnet, k, own) else own
+            for k, own in enumerate(found.ports)
+        ]
+        _connected[qnet] = replace(found, ports=tuple(ports))
+    return _connected[qnet]
+
+
+def by_events(qnet: QNetwork, k: int) -> bool:
+    """Layer `k` has its delays in rings of events."""
+    return any(any(port.delays) for port in connect_late(qnet).ports[k])
+
+
+def _edges(layer: QLayer, ports: tuple[PortParams, ...]) -> list[tuple[PortParams, QEdge | None]]:
+    starts = {part.start: edge for part, edge in zip(layer.columns, layer.edges, strict=True)}
+    return [(port, starts[port.offset] if port.size else None) for port in ports]
+
+
+def _by_events(qnet: QNetwork, k: int, ports: tuple[PortParams, ...]) -> bool:
+    layer = qnet.layers[k]
+    late = [(port, e) for port, e in _edges(layer, ports) if e is not None and e.late]
+    bits = 0
+    for port, edge in late:
+        assert edge.delays is not None
+        most = qnet.input_max if port.source == INPUT else qnet.source_max(edge.source)
+        if edge.delays.ndim > 1 or most > 1 or port.depth:
+            return False
+        if port.source == INPUT and qnet.input.payload_width:
+            return False
+        n = sum(i.n for i in qnet.inputs) if port.source == INPUT else edge.n_source
+        bits += edge.longest * EventRing.words_of(n) * EventRing.fields_of(n)
+    longest = max((edge.longest for _, edge in late if edge is not None), default=0)
+    return 0 < bits < longest * layer.neuron.n * layer.synapse.acc_width
+
+
+def _with_rings(qnet: QNetwork, k: int, ports: tuple[PortParams, ...]) -> tuple[PortParams, ...]:
+    found = []
+    for port, edge in _edges(qnet.layers[k], ports):
+        if edge is not None and edge.late and edge.delays is not None:
+            port = replace(port, delays=tuple(edge.delays.tolist()))
+        found.append(port)
+    return tuple(found)
+
+
 def structure_of(layer: QLayer, lanes: int) -> SparseParams | None:
     """The ring of a layer on `lanes` lanes; None where no synapse has a delay. Raises `InputError`
     where it needs more lanes."""
@@ -119,7 +179,7 @@ def _check_binary(layer: QLayer, made: Entries | ParamError) -> None:
 
 def weight_rows(layer: QLayer, params: LayerParams) -> list[list[int]]:
     """The layer's weights as `hdl.core.Layer` takes them."""
-    made = _ring(layer, params.lanes)
+    made = None if params.structure is None else _ring(layer, params.lanes)
     if made is None or isinstance(made, ParamError):
         rows: list[list[int]] = layer.weights.tolist()
         return rows

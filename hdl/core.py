@@ -13,10 +13,18 @@ from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.coder import input_coder
+from spikefab.hdl.delay import EventRing
 from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.load import LoadDecoder, LoadLayout, LoadPort, load_columns, load_words
 from spikefab.hdl.neuron import NeuronArray
-from spikefab.hdl.params import INPUT, CoreParams, LayerParams, streams
+from spikefab.hdl.params import (
+    INPUT,
+    CoreParams,
+    LayerParams,
+    PortParams,
+    stream_delays,
+    streams,
+)
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.rate_coder import RateCoder
 from spikefab.hdl.replay import Replay
@@ -25,7 +33,15 @@ from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 from spikefab.hdl.stop import EarlyStop, StepGate
 
-__all__ = ["REVISION", "Layer", "SpikingCore", "layer_merge", "needs_merge", "output_merge"]
+__all__ = [
+    "REVISION",
+    "Layer",
+    "SpikingCore",
+    "layer_merge",
+    "needs_merge",
+    "output_merge",
+    "port_delays",
+]
 
 Weights = Sequence[Sequence[int]]
 
@@ -116,6 +132,13 @@ class Layer(wiring.Component):
         wiring.connect(m, neurons.o, out.i)
         wiring.connect(m, out.o, wiring.flipped(self.o))
         return m
+
+
+def port_delays(params: CoreParams, group: tuple[PortParams, ...]) -> list[int]:
+    """Of each address of the stream that brings a layer's ports; none where nothing is late."""
+    source = group[0].source
+    n = params.n_inputs if source == INPUT else params.layers[source].n_addresses
+    return stream_delays(group, n)
 
 
 def _clearing(layers: Sequence[Layer]) -> list[Signal]:
@@ -262,6 +285,24 @@ class SpikingCore(wiring.Component):
         for k, layer in enumerate(loaded):
             wiring.connect(m, decoder.port(k), layer.load)
 
+    def _late(
+        self,
+        m: Module,
+        k: int,
+        j: int,
+        group: tuple[PortParams, ...],
+        port: Any,
+        rings: list[EventRing],
+    ) -> Any:
+        """What the source drives in place of a port: a ring of events, where some are late."""
+        delays = port_delays(self.params, group)
+        if not delays:
+            return port
+        m.submodules[f"ring{k}_{j}"] = ring = EventRing(delays)
+        rings.append(ring)
+        wiring.connect(m, ring.o, port)
+        return ring.i
+
     def _graph(self, m: Module) -> None:
         p = self.params
         layers: list[Layer] = []
@@ -272,10 +313,11 @@ class SpikingCore(wiring.Component):
         # Who takes what: streams by their source, in the order of the layers, the output last.
         takers: dict[int, list[Any]] = {k: [] for k in range(INPUT, len(layers))}
         merges: list[Merge] = []
+        rings: list[EventRing] = []
         for k, layer in enumerate(layers):
             groups = streams(p.layer_ports[k])
             if not needs_merge(p, k):
-                takers[groups[0][0].source].append(layer.i)
+                takers[groups[0][0].source].append(self._late(m, k, 0, groups[0], layer.i, rings))
                 continue
             m.submodules[f"merge{k}"] = merge = layer_merge(p, k)
             merges.append(merge)
@@ -287,6 +329,7 @@ class SpikingCore(wiring.Component):
                     m.submodules[f"delay{k}_{j}"] = delay
                     wiring.connect(m, delay.o, port)
                     port = delay.i
+                port = self._late(m, k, j, group, port, rings)
                 takers[group[0].source].append(port)
         here: Any = wiring.flipped(self.o)
         if len(p.outputs) > 1:
@@ -308,4 +351,5 @@ class SpikingCore(wiring.Component):
                 wiring.connect(m, source, consumers[0])
         if p.drains:
             left = [merge.draining for merge in merges] + _clearing(layers)
+            left += [ring.clearing for ring in rings]
             m.d.comb += self.draining.eq(Cat(left).any())

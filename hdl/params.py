@@ -20,6 +20,7 @@ from spikefab.hdl.port_params import (
     check_deadlock,
     check_ports,
     find_deadlock,
+    stream_delays,
     streams,
 )
 from spikefab.hdl.sparse_params import SparseParams
@@ -48,6 +49,7 @@ __all__ = [
     "SynapseOrder",
     "SynapseParams",
     "find_deadlock",
+    "stream_delays",
     "streams",
     "trit_bits",
 ]
@@ -647,6 +649,14 @@ class CoreParams:
             places = None if join is None else join.places
             n_in = layer.synapse.n_in
             check_ports(layer.name, k, ports, n_in, self.input_size, sizes, most, places)
+        for layer, ports in zip(self.layers, self.layer_ports, strict=True):
+            for port in ports:
+                plain = self.input_max == 1 and not self.input.payload_width
+                if port.source != INPUT:
+                    plain = self.layers[port.source].neuron.max_count == 1
+                _require(plain or not any(port.delays), f"layer {layer.name!r}: ports: delays",
+                         port.delays[:3], "0 where a source sends several events, or values, in a "
+                         "step")  # fmt: skip
         fed = {port.source for ports in self.layer_ports for port in ports}
         for k, layer in enumerate(self.layers):
             _require(k in fed or k in outputs, f"layer {layer.name!r}", k,
@@ -703,7 +713,8 @@ class CoreParams:
     @property
     def drains(self) -> bool:
         """Something of a sample is left inside when its last output has left."""
-        return self.loops or any(layer.slots > 1 for layer in self.layers)
+        rings = any(any(port.delays) for ports in self.ports for port in ports)
+        return self.loops or rings or any(layer.slots > 1 for layer in self.layers)
 
     @property
     def n_inputs(self) -> int:
