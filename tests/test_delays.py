@@ -12,7 +12,7 @@ from test_networks import COMMON, FAMILY, SEEDS, check_graph
 
 
 @seed(30)
-@settings(max_examples=6, **COMMON)
+@settings(max_examples=4, **COMMON)
 @given(drawn=graphs(max_neurons=12, max_steps=9, delays=5), family=FAMILY, seeds=SEEDS)
 def test_drawn_graphs_with_delays(
     drawn: DrawnGraph, family: str, seeds: list[int], tmp_path_factory: pytest.TempPathFactory
@@ -21,7 +21,7 @@ def test_drawn_graphs_with_delays(
 
 
 @seed(31)
-@settings(max_examples=6, **COMMON)
+@settings(max_examples=4, **COMMON)
 @given(drawn=graphs(max_neurons=40, max_steps=9, delays=5, axonal=True), family=FAMILY, seeds=SEEDS)
 def test_drawn_graphs_with_delays_of_sources(
     drawn: DrawnGraph, family: str, seeds: list[int], tmp_path_factory: pytest.TempPathFactory

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from designs import make_network
+from designs import BUDGETS, make_network
 from float_graphs import make_graph
 
 from spikefab.gen.delays import late_biases, late_weights, one_delay, undelayed
 from spikefab.gen.errors import InputError
-from spikefab.gen.late import ring_words, structure_of
+from spikefab.gen.estimate import estimate_core
+from spikefab.gen.late import by_events, connect_late, ring_words, structure_of
 from spikefab.gen.network import Network, Projection
 from spikefab.gen.operations import Bias, Conv, Delay, Dense, Operation, Scale, SumPool
+from spikefab.gen.plan import make_plan
 from spikefab.gen.ports import connect
 from spikefab.gen.qnetwork import QNetwork, dense_edge
 from spikefab.gen.quantise import QuantiseOptions, quantise
@@ -177,6 +179,30 @@ def late_chain(weights: np.ndarray, delays: np.ndarray, bits: int = 4) -> QNetwo
     edge = dense_edge(layer.edges[0].source, weights, delays=delays)
     synapse = replace(layer.synapse, weight_width=bits)
     return replace(qnet, layers=(replace(layer, edges=(edge,), synapse=synapse),))
+
+
+def test_the_smaller_ring_is_taken() -> None:
+    """48 bits a step of events, or 4 sums of at least 6 bits each."""
+    rng = np.random.default_rng(4)
+    for n_out, expected in ((40, True), (2, False)):
+        qnet = late_chain(rng.integers(-8, 8, (n_out, 33)), rng.integers(0, 6, 33))
+        assert by_events(qnet, 0) == expected
+        (port,) = connect_late(qnet).ports[0]
+        assert (len(port.delays) == 33) == expected
+        plan = make_plan(qnet, BUDGETS["ecp5"], lanes=2)
+        assert (plan.core.layers[0].slots == 1) == expected
+        assert plan.core.drains
+        assert plan.core.is_chain != expected
+    each = late_chain(rng.integers(-8, 8, (40, 33)), rng.integers(0, 6, (40, 33)))
+    assert not by_events(each, 0)
+    qnet = late_chain(rng.integers(-8, 8, (40, 33)), rng.integers(0, 6, 33))
+    assert not by_events(replace(qnet, input_max=2), 0)
+    # A ring is a part of what a design is, and of what it takes.
+    longer = late_chain(qnet.layers[0].weights, np.minimum(qnet.layers[0].edges[0].delays + 1, 5))
+    plans = [make_plan(q, BUDGETS["ecp5"], lanes=2) for q in (qnet, longer)]
+    assert plans[0].hash != plans[1].hash
+    without = replace(plans[0].core, ports=())
+    assert estimate_core(without, "ecp5").lut < plans[0].resources.lut
 
 
 def test_what_is_refused() -> None:
