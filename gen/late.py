@@ -13,7 +13,7 @@ from spikefab.gen.ports import Connections, connect
 from spikefab.gen.qnetwork import QEdge, QLayer, QNetwork
 from spikefab.hdl.delay import EventRing
 from spikefab.hdl.param_error import ParamError
-from spikefab.hdl.params import INPUT, LayerParams, PortParams
+from spikefab.hdl.params import INPUT, CoreParams, LayerParams, PortParams
 from spikefab.hdl.scatter import stored_params
 from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.weights import pack_weights
@@ -21,6 +21,7 @@ from spikefab.hdl.weights import pack_weights
 __all__ = [
     "by_events",
     "connect_late",
+    "describe_delays",
     "least_lanes",
     "ring_words",
     "structure_of",
@@ -175,6 +176,18 @@ def _check_binary(layer: QLayer, made: Entries | ParamError) -> None:
             f"{layer.name}: binary weights have no 0, which delays of a synapse need: give it a "
             "delay a source, or two bits a weight (ternary)"
         )
+
+
+def describe_delays(qnet: QNetwork, core: CoreParams, k: int) -> str:
+    """Where layer `k` has its delays, in words; empty where it has none."""
+    longest = max(edge.longest for edge in qnet.layers[k].edges)
+    if not longest:
+        return ""
+    what = f"delays of up to {longest} {'step' if longest == 1 else 'steps'}"
+    if by_events(qnet, k):
+        return f"{what} in a ring of events"
+    layer = core.layers[k]
+    return f"{what} in a ring of sums, {layer.slots} slots of {layer.groups} words"
 
 
 def weight_rows(layer: QLayer, params: LayerParams) -> list[list[int]]:

@@ -8,17 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from designs import BUDGETS, make_network
-from float_graphs import make_graph
+from float_graphs import make_graph, population
+from float_networks import make_neuron
 
 from spikefab.gen.delays import late_biases, late_weights, one_delay, undelayed
+from spikefab.gen.dialect import parse_dialect
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import estimate_core
 from spikefab.gen.late import by_events, connect_late, ring_words, structure_of
-from spikefab.gen.network import Network, Projection
+from spikefab.gen.network import Input, Network, Output, Projection
 from spikefab.gen.operations import Bias, Conv, Delay, Dense, Operation, Scale, SumPool
 from spikefab.gen.plan import make_plan
 from spikefab.gen.ports import connect
-from spikefab.gen.qnetwork import QNetwork, dense_edge
+from spikefab.gen.qnetwork import DenseConnection, QNetwork, dense_edge
 from spikefab.gen.quantise import QuantiseOptions, quantise
 from spikefab.hdl.params import InputParams, StopParams
 from spikefab.hdl.sparse_params import SparseParams, compress
@@ -138,6 +140,45 @@ def test_delays_in_front_of_convolutions() -> None:
     _, delays = one_delay("p", late_weights(late))
     assert delays is not None
     assert delays.tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3]
+
+
+def test_late_convolutions_equal_the_float_graph() -> None:
+    """With delays in front, behind, and between a pooling and its kernel."""
+    rng = np.random.default_rng(2)
+    pool = SumPool(image=(1, 4, 4), size=(2, 2), stride=(2, 2))
+    kernels = rng.integers(-3, 8, (2, 1, 2, 2)) / 16
+    whole = Conv(image=(1, 4, 4), weight=kernels, stride=(2, 2))
+    pooled = Conv(image=(1, 2, 2), weight=kernels[:, :, :1, :1])
+    each = Delay(shape=(1, 4, 4), steps=rng.integers(0, 4, 16))
+    for operations, dense in (
+        ((each, whole), False),
+        ((whole, Delay(shape=(2, 2, 2), steps=np.full(8, 2))), False),
+        ((whole, Delay(shape=(2, 2, 2), steps=np.arange(8) % 3)), True),
+        ((pool, Delay(shape=(1, 2, 2), steps=np.arange(4)), pooled), True),
+    ):
+        network = float_network(operations)
+        qnet = quantise(network, OPTIONS)
+        (edge,) = qnet.layers[0].edges
+        assert isinstance(edge.connection, DenseConnection) == dense
+        assert edge.late
+        x = (rng.random((5, 10, 16)) < 0.4).astype(int)
+        expected = run_reference(network, x).spikes["a"]
+        assert expected.any()
+        np.testing.assert_array_equal(run_golden(qnet, x).spikes["a"], expected)
+
+
+def float_network(operations: tuple[Operation, ...]) -> Network:
+    dialect = parse_dialect("norse")
+    neuron = make_neuron(8, dialect)
+    return Network(
+        name="late",
+        inputs=(Input(name="in", shape=(16,)),),
+        outputs=(Output(name="out", source="a"),),
+        populations=(population("a", neuron),),
+        projections=(projection(*operations),),
+        dialect=dialect,
+        dt=1e-4,
+    )
 
 
 def test_entries_are_those_of_the_hardware() -> None:

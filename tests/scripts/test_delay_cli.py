@@ -87,6 +87,7 @@ def test_delays_from_a_file_to_the_verilog(
     qnet = QNetwork.load(tmp_path / "d" / "network.npz")
     late = [[edge.longest for edge in layer.edges] for layer in qnet.layers]
     assert late == ([[2, 5], [0, 4]] if file == "g.nir" else [[5], [2]])
+    assert "    delays of up to 5 steps in a ring of " in made.err + made.out
     assert "draining" in (tmp_path / "d" / "README.md").read_text()
 
 
