@@ -10,7 +10,6 @@ import math
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,14 @@ from spikefab.gen.errors import InputError
 from spikefab.gen.graph import build_network
 from spikefab.gen.network import Network
 from spikefab.gen.nir_read import Graph, Node
+from spikefab.hdl.sparse_params import MAX_DELAY
 
 __all__ = ["read_config"]
 
 NETWORK_KEYS = ("name", "dialect", "dt", "steps", "input")
 LAYER_KEYS = ("name", "size", "neuron", "beta", "tau", "r", "threshold", "v_leak", "v_reset",
-              "v_init", "weights", "bias")  # fmt: skip
+              "v_init", "weights", "delays", "bias")  # fmt: skip
+RANDOM_DELAY_KEYS = ("seed", "longest")
 RANDOM_KEYS = ("seed", "density", "bits", "scale")
 NEURONS: dict[str, Kind] = {"if": "IF", "lif": "LIF", "li": "LI"}
 PER_NEURON = ("beta", "tau", "r", "threshold", "v_leak", "v_reset", "v_init", "bias")
@@ -106,7 +107,7 @@ class _Reader(TableReader):
             raise InputError(self.problems)
         try:
             return build_network(
-                _graph(shape, layers),
+                _graph(shape, layers, float(dt)),
                 name=name,
                 dialect=chosen,
                 dt=float(dt),
@@ -190,8 +191,9 @@ class _Reader(TableReader):
                 parameters = _node_parameters(kind, values, dialect, dt)
                 self.check_step(where, kind, parameters, size, dialect, dt)
         weight = self.weights(where, table, size, n_in)
+        delays = self.delays(where, table["delays"], size, n_in) if "delays" in table else None
         name = table.get("name", f"layer{index + 1}")
-        return _Layer(name, size, str(kind), weight, bias, parameters)
+        return _Layer(name, size, str(kind), weight, bias, parameters, delays)
 
     def check_step(
         self,
@@ -260,6 +262,44 @@ class _Reader(TableReader):
             return None
         return array
 
+    def delays(
+        self, where: str, value: Any, size: int | None, n_in: int | None
+    ) -> np.ndarray | None:
+        """Whole steps, int64 (inputs,) or (size, inputs)."""
+        dotted = f"{where}.delays"
+        if isinstance(value, dict) and "seed" in value:
+            return self.random_delays(dotted, value, size, n_in)
+        array = self.from_file(dotted, value) if isinstance(value, dict) else np.asarray(value)
+        if array is None or size is None or n_in is None:
+            return None
+        if array.shape not in ((), (n_in,), (size, n_in)):
+            cure = "; transpose it" if array.shape == (n_in, size) else ""
+            self.fail(dotted, f"has shape {array.shape}; must be one number, or ({n_in},), one an "
+                      f"input, or ({size}, {n_in}), (size, inputs){cure}", value)  # fmt: skip
+            return None
+        number = np.issubdtype(array.dtype, np.number)
+        if not number or not ((array >= 0) & (array <= MAX_DELAY) & (array % 1 == 0)).all():
+            self.fail(dotted, f"must be whole numbers of steps, 0 to {MAX_DELAY}", value)
+            return None
+        steps = array.astype(np.int64)
+        return np.broadcast_to(steps, (n_in,)) if steps.ndim == 0 else steps
+
+    def random_delays(
+        self, dotted: str, value: dict[str, Any], size: int | None, n_in: int | None
+    ) -> np.ndarray | None:
+        """A delay a synapse for area and timing studies, drawn evenly."""
+        before = len(self.problems)
+        self.check_keys(dotted, value, RANDOM_DELAY_KEYS)
+        seed = self.number(value, dotted, "seed", "a whole number >= 0",
+                           lambda v: isinstance(v, int) and v >= 0, 0)  # fmt: skip
+        if "longest" not in value:
+            self.fail(f"{dotted}.longest", "is missing; give the longest delay, in steps")
+        longest = self.number(value, dotted, "longest", f"a whole number from 1 to {MAX_DELAY}",
+                              lambda v: isinstance(v, int) and 1 <= v <= MAX_DELAY)  # fmt: skip
+        if len(self.problems) > before or size is None or n_in is None:
+            return None
+        return np.random.default_rng(seed).integers(0, longest + 1, (size, n_in))
+
     def random_weights(
         self, dotted: str, value: dict[str, Any], size: int | None, n_in: int | None
     ) -> np.ndarray | None:
@@ -300,26 +340,54 @@ class _Layer:
     weight: np.ndarray | None
     bias: np.ndarray | None
     parameters: dict[str, np.ndarray]
+    delays: np.ndarray | None = None
 
 
-def _graph(shape: tuple[int, ...], layers: list[_Layer]) -> Graph:
-    """The layers as the chain of nodes that a NIR graph would have."""
+def _graph(shape: tuple[int, ...], layers: list[_Layer], dt: float) -> Graph:
+    """The layers as the nodes that a NIR graph would have: a chain, where no synapse has a delay of
+    its own. Else each delay of a layer is a way beside the others, with the weights that have it.
+    """
     taken = {layer.name for layer in layers}
 
     def free(name: str) -> str:
         return free(f"{name}_") if name in taken else name
 
     nodes = {"input": Node(kind="Input", values={"shape": shape})}
+    edges: list[tuple[str, str]] = []
+    here = "input"
+
+    def after(source: str, name: str, kind: str, **values: Any) -> str:
+        nodes[name] = Node(kind=kind, values=values)
+        edges.append((source, name))
+        return name
+
     if len(shape) > 1:
-        flat = {"start_dim": 0, "end_dim": -1}
-        nodes[free(f"{layers[0].name}.flatten")] = Node(kind="Flatten", values=flat)
+        name = free(f"{layers[0].name}.flatten")
+        here = after(here, name, "Flatten", start_dim=0, end_dim=-1)
     for layer in layers:
-        kind = "Linear" if layer.bias is None else "Affine"
-        weights = {"weight": layer.weight, "bias": layer.bias}
-        nodes[free(f"{layer.name}.weights")] = Node(kind=kind, values=weights)
-        nodes[layer.name] = Node(kind=NEURONS[layer.kind], values=dict(layer.parameters))
-    nodes["output"] = Node(kind="Output", values={})
-    return Graph(nodes=nodes, edges=list(pairwise(nodes)))
+        ends: list[str] = []
+        for steps, delays, weight in _ways(layer):
+            end, mark = here, "" if steps is None else f"{steps}"
+            if delays is not None:
+                end = after(end, free(f"{layer.name}.delay{mark}"), "Delay", delay=delays * dt)
+            # The bias of all of them.
+            bias = None if ends else layer.bias
+            kind = "Linear" if bias is None else "Affine"
+            name = free(f"{layer.name}.weights{mark}")
+            ends.append(after(end, name, kind, weight=weight, bias=bias))
+        here = after(ends[0], layer.name, NEURONS[layer.kind], **layer.parameters)
+        edges += [(end, here) for end in ends[1:]]
+    after(here, "output", "Output")
+    return Graph(nodes=nodes, edges=edges)
+
+
+def _ways(layer: _Layer) -> list[tuple[int | None, np.ndarray | None, np.ndarray | None]]:
+    """The ways into a layer: delay, where there are several; delays, one an input; weights."""
+    weight, delays = layer.weight, layer.delays
+    if weight is None or delays is None or delays.ndim == 1:
+        return [(None, delays, weight)]
+    steps = np.unique(delays[weight != 0]).tolist() or [0]
+    return [(d, np.full(weight.shape[1], d), np.where(delays == d, weight, 0.0)) for d in steps]
 
 
 def _node_parameters(

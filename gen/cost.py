@@ -110,7 +110,7 @@ def _addresses(
         port.source
         for layer, ports in zip(params.layers, params.layer_ports, strict=True)
         for port in ports
-        if layer.structure is not None
+        if layer.structure is not None or any(port.delays)
     }
     found: list[Addresses] = []
     if INPUT in needed:
@@ -177,7 +177,7 @@ class _Pipeline:
                 self._replay(begun, chunks)
                 break
             cut = self.offered >= self.stopped
-            token, begun = layer0.token(self.offered)
+            token, begun = layer0.token(self.offered, t == n_tokens - 1)
             if t == 0:
                 start = first if n_events else token
             self.offered = token + 1
@@ -261,7 +261,7 @@ class _Pipeline:
         while True:
             out = offered
             if following is not None and is_token:
-                out, begun = following.token(offered)
+                out, begun = following.token(offered, t == self.used - 1)
             elif following is not None:
                 out = following.event(offered, next(addresses, 0))
             try:

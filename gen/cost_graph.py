@@ -15,7 +15,8 @@ from itertools import pairwise
 import numpy as np
 
 from spikefab.gen.cost_layer import Counts, LayerClock, Pass
-from spikefab.hdl.core import needs_merge
+from spikefab.hdl.core import needs_merge, port_delays
+from spikefab.hdl.delay import EventRing
 from spikefab.hdl.params import INPUT, CoreParams, PortParams, streams
 from spikefab.hdl.queue import REGISTERS_MAX, Queue
 from spikefab.hdl.route import Merge
@@ -130,6 +131,52 @@ class _Delay:
         self.progress.change()
 
 
+class _Ring:
+    """A ring of events in front of a port: `hdl.delay`."""
+
+    def __init__(self, graph: GraphClock, i: _Wire, o: _Wire, delays: Sequence[int]):
+        self.i, self.o = i, o
+        self.delays = delays
+        n = len(delays)
+        self.fields, self.words = EventRing.fields_of(n), EventRing.words_of(n)
+        self.clear = max(delays) * self.words
+        graph.start(self.run())
+
+    def run(self) -> Iterator[_Signal]:
+        at, step = 0, 0
+        held: dict[int, set[int]] = {}  # addresses by the step in which they leave
+        while True:
+            while self.i.offered is None:
+                yield self.i
+            at, kind, address = max(self.i.offered, at), self.i.kind, self.i.address
+            self.i.take(at)
+            if kind in (TOKEN, LAST):
+                at = (yield from self._give(at + EventRing.TOKEN, kind, 0)) + 1
+                step += 1
+                if kind == LAST:
+                    held.clear()
+                    at += self.clear
+                else:
+                    leaving = held.pop(step, set())
+                    for word in range(self.words):
+                        at += EventRing.FETCH
+                        span = range(word * self.fields, (word + 1) * self.fields)
+                        for late in sorted(leaving.intersection(span)):
+                            at = (yield from self._give(at, EVENT, late)) + 1
+                        at += 1
+            elif self.delays[address]:
+                held.setdefault(step + self.delays[address], set()).add(address)
+                at += EventRing.LATE
+            else:
+                at = (yield from self._give(at + EventRing.DIRECT, kind, address)) + 1
+
+    def _give(self, at: int, kind: int, address: int) -> Waiting:
+        self.o.put(at, kind, address)
+        while self.o.taken is None:
+            yield self.o
+        return self.o.taken
+
+
 class _Port:
     """A port of a merge."""
 
@@ -205,6 +252,10 @@ class GraphClock:
         if depth:
             i, wire = wire, _Wire(self.scheduler)
             _Delay(self, i, wire, depth)
+        delays = port_delays(self.params, tuple(windows)) if windows else []
+        if delays:
+            i, wire = self.takers[source][-1], _Wire(self.scheduler)
+            _Ring(self, i, wire, delays)
         return _Port(wire, recurrent, windows)
 
     def start(self, process: Iterator[_Signal]) -> None:
@@ -393,7 +444,7 @@ class _LayerProcess(_Consumer):
         # A pass may begin before the one before has left, but not before the one before that.
         while self.n_done < self.n_begun - 1:
             yield self.progress
-        at, begun = self.clock.token(ready)
+        at, begun = self.clock.token(ready, last)
         self.begun.append((self.clock.begun(begun, self.steps[self.n_begun]), last))
         self.n_begun += 1
         self.progress.change()

@@ -89,6 +89,7 @@ class LayerClock:
         self.replay = params.replay
         # Of an event, by its address; None: each takes as many cycles.
         self.cycles = address_cycles(params)
+        self.clear = params.clear_cycles
         self.ahead = None if self.cycles is None else ScatterClock()
         # From a token's start to the arrival of its first group of sums.
         self.sums = AccumulateEngine.latency(params.synapse)
@@ -120,10 +121,11 @@ class LayerClock:
         self.engine_free = at + self.groups
         return at
 
-    def token(self, ready: int) -> tuple[int, int]:
-        """The same for a token, and the cycle in which its pass starts."""
+    def token(self, ready: int, last: bool = False) -> tuple[int, int]:
+        """The same for a token, and the cycle in which its pass starts. `last`: of a sample; it
+        matters where synapses have delays."""
         if self.ahead is not None:
-            return self.ahead.item(ready, self.rows, self.begin)
+            return self.ahead.item(ready, self.rows + last * self.clear, self.begin)
         at = self.begin(max(ready, self.engine_free))
         self.engine_free = at + self.rows
         return at, at

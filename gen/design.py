@@ -13,13 +13,26 @@ from typing import Any
 from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QNetwork
 
-__all__ = ["FORMAT", "Design"]
+__all__ = ["FORMAT", "Design", "drains"]
 
 FORMAT = 1
 """Version of the directory's layout and of `manifest.json`."""
 
 _KEYS = ("name", "target")
 """What every later step relies on; what else it needs it looks for itself."""
+
+
+def drains(manifest: dict[str, Any]) -> bool:
+    """Something of a sample is left inside when its last output has left: spikes of a step act in a
+    later one."""
+    return any(
+        (layer.get("structure") or {}).get("slots", 1) > 1
+        or any(
+            source["recurrent"] or source.get("ring") == "events"
+            for source in layer.get("sources", ())
+        )
+        for layer in manifest["layers"]
+    )
 
 
 @dataclass(frozen=True)

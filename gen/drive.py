@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
+from spikefab.gen.delays import late_biases, late_weights, one_delay, undelayed
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Current, Population, Projection
 from spikefab.gen.shared_drive import kernels_of
@@ -31,6 +32,8 @@ class Source:
     """Its step t acts in step t + 1."""
     conv: ConvParams | None = None
     """Where the columns are those of a kernel, (in_channels / groups, KH, KW) in C order."""
+    delays: np.ndarray | None = field(default=None, compare=False)
+    """Steps by which it acts later: (values of the source,), or one a weight; None: 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,8 @@ class Drive:
     bias: np.ndarray
     """(n,), added to the membrane in every step."""
     late: np.ndarray
-    """(n,), added to X in every step but a sample's first: biases of recurrent projections."""
+    """(n,), added to X in every step but a sample's first: biases of recurrent projections, and
+    those behind a delay of one step."""
     current_bias: np.ndarray | None
     """(n,), added to X in every step; None where there is no current, and it is in `bias`."""
 
@@ -81,10 +85,17 @@ def drive_of(
     bias, late = np.zeros(population.n), np.zeros(population.n)
     for projection in projections:
         when = neuron.dialect.bias_at_t0 if projection.recurrent else True
-        if when is True:
-            bias = bias + _bias(projection)
-        elif when is False:
-            late = late + _bias(projection)
+        for first, value in late_biases(projection).items():
+            if when == "never" or not value.any():
+                continue
+            begins = max(first, 0 if when is True else 1)
+            if begins > 1:
+                raise InputError(
+                    f"node {projection.name!r}: its bias stands in front of a delay and begins in "
+                    f"step {begins} of a sample; so far it can begin in step 0 or 1: put the delay "
+                    "in front of the bias"
+                )
+            bias, late = (bias, late + value) if begins else (bias + value, late)
     parts = _shared(projections, keys, gain) or _matrices(projections, keys, gain)
     bias, late, current_bias = bias * gain, late * gain, None
     if neuron.current is not None:
@@ -92,10 +103,10 @@ def drive_of(
         current_bias, bias = bias, _rest(population.name, neuron.current) * neuron.gain
     return Drive(
         sources=tuple(
-            Source(name=order[k], n=part.shape[1], recurrent=not forward, conv=conv)
-            for (forward, k), (conv, part) in sorted(parts.items())
+            Source(name=order[k], n=part.shape[1], recurrent=not forward, conv=conv, delays=delays)
+            for (forward, k), (conv, part, delays) in _sorted(parts)
         ),
-        weight=np.concatenate([part for _, (_, part) in sorted(parts.items())], axis=1),
+        weight=np.concatenate([part for _, (_, part, _) in _sorted(parts)], axis=1),
         bias=bias + neuron.offset,
         late=late,
         current_bias=current_bias,
@@ -103,45 +114,53 @@ def drive_of(
 
 
 Key = tuple[bool, int]
-Parts = dict[Key, tuple[ConvParams | None, np.ndarray]]
+Part = tuple[ConvParams | None, np.ndarray, np.ndarray | None]
+"""A convolution, weights, delays."""
+Parts = dict[Key, Part]
+
+
+def _sorted(parts: Parts) -> list[tuple[Key, Part]]:
+    return sorted(parts.items(), key=lambda item: item[0])
 
 
 def _matrices(projections: Sequence[Projection], keys: Sequence[Key], gain: np.ndarray) -> Parts:
-    parts: Parts = {}
+    found: dict[Key, dict[int, np.ndarray]] = {}
+    names: dict[Key, str] = {}
     for projection, key in zip(projections, keys, strict=True):
-        weight = projection.weight * gain[:, None]
-        parts[key] = None, parts[key][1] + weight if key in parts else weight
-    return parts
+        own = found.setdefault(key, {})
+        for late, part in late_weights(projection).items():
+            weight = part * gain[:, None]
+            own[late] = own[late] + weight if late in own else weight
+        names[key] = projection.name
+    return {key: (None, *one_delay(names[key], own)) for key, own in found.items()}
 
 
 def _shared(
     projections: Sequence[Projection], keys: Sequence[Key], gain: np.ndarray
 ) -> Parts | None:
     """The projections as kernels; None where they are none, or where a gain is not a channel's."""
-    kernels = kernels_of(projections, len(gain))
-    if kernels is None:
+    bare = [undelayed(projection) for projection in projections]
+    able = [each for each in bare if each is not None]
+    kernels = kernels_of([projection for projection, _ in able], len(gain))
+    if kernels is None or len(able) < len(bare):
         return None
     channels = gain.reshape(kernels[0].params.out_channels, -1)
     if (channels != channels[:, :1]).any():
         return None
     parts: Parts = {}
-    for kernel, key in zip(kernels, keys, strict=True):
+    for kernel, key, (_, delays) in zip(kernels, keys, able, strict=True):
         weight = kernel.weight.reshape(len(channels), -1) * channels[:, :1]
         if key in parts:
-            conv, other = parts[key]
-            if conv != kernel.params:
+            conv, other, late = parts[key]
+            if conv != kernel.params or not _same(delays, late):
                 return None
             weight = weight + other
-        parts[key] = kernel.params, weight
+        parts[key] = kernel.params, weight, delays
     return parts
 
 
-def _bias(projection: Projection) -> np.ndarray:
-    """What the operations make of silence, (n,)."""
-    x = np.zeros((1, projection.n_source))
-    for op in projection.operations:
-        x = op.apply(x)
-    return x[0]
+def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return bool(np.all((0 if a is None else a) == (0 if b is None else b)))
 
 
 def _rest(name: str, current: Current) -> np.ndarray:

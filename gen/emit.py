@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from amaranth.lib.data import StructLayout
 
 from spikefab.gen.design import FORMAT, Design
 from spikefab.gen.errors import InputError
+from spikefab.gen.late import by_events, weight_words
 from spikefab.gen.network import Network
 from spikefab.gen.network_file import save_network
 from spikefab.gen.plan import Plan
-from spikefab.gen.qnetwork import QLayer
+from spikefab.gen.qnetwork import QEdge, QLayer
 from spikefab.gen.readme import design_readme, port_table
 from spikefab.gen.shell import Shell
 from spikefab.gen.testbench import write_testbench
@@ -27,7 +28,8 @@ from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.core import SpikingCore
 from spikefab.hdl.event import EventLayout, membrane_payload
 from spikefab.hdl.load import WORD, LoadLayout, load_columns, load_words
-from spikefab.hdl.weights import pack_weights
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.sparse_params import SparseParams
 
 __all__ = ["TargetInfo", "Vectors", "emit"]
 
@@ -78,7 +80,7 @@ def emit(
     out = Path(out)
     real = out.resolve()  # a link to a folder stays one
     _check_replaceable(out)
-    core = SpikingCore(plan.core, [layer.weights.tolist() for layer in plan.qnet.layers])
+    core = SpikingCore(plan.core, plan.weights)
     manifest = _manifest(plan, target, shell, predicted or {})
     written = json.dumps(manifest, indent=2)
     text = _header(manifest) + to_verilog(core, "spikefab_core")
@@ -145,7 +147,7 @@ def _write_memories(plan: Plan, folder: Path) -> None:
     folder.mkdir()
     loaded: list[str] = []
     for k, (layer, params) in enumerate(zip(plan.qnet.layers, plan.core.layers, strict=True)):
-        words = pack_weights(params, layer.weights.tolist())
+        words = weight_words(layer, params)
         digits = -(-params.word_width // 4)
         lines = [f"{word:0{digits}x}" for word in words]
         (folder / f"layer{k}_weights.hex").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -174,7 +176,7 @@ def _manifest(
     for k, (layer, params, reason) in enumerate(
         zip(qnet.layers, core.layers, plan.reasons, strict=True)
     ):
-        entry = asdict(params)
+        entry = asdict(replace(params, structure=None)) | {"structure": _structure(params)}
         entry |= {
             "groups": params.groups,
             "row_lanes": params.row_lanes,
@@ -192,6 +194,8 @@ def _manifest(
                     "size": edge.n_source,
                     "offset": columns.start,
                     "recurrent": edge.recurrent,
+                    "delays": _delays(edge),
+                    "ring": ("events" if by_events(qnet, k) else "sums") if edge.late else None,
                 }
                 for edge, columns in zip(layer.edges, layer.columns, strict=True)
             ],
@@ -254,6 +258,24 @@ def _manifest(
         "layers": layers,
         "predicted": {"resources": asdict(plan.resources), **predicted},
     }
+
+
+def _structure(params: LayerParams) -> dict[str, int] | None:
+    """What connects a layer's sources to it, in numbers; None: everything to everything."""
+    structure = params.structure
+    if not isinstance(structure, SparseParams):
+        return None
+    return {
+        "entries": structure.n_entries,
+        "words": structure.words,
+        "slots": structure.slots,
+        "clear_cycles": params.clear_cycles,
+    }
+
+
+def _delays(edge: QEdge) -> list[int] | None:
+    """The shortest and the longest delay of an edge; None where it has none."""
+    return None if edge.delays is None else [int(edge.delays.min()), int(edge.delays.max())]
 
 
 def _lsb(layer: QLayer) -> list[float]:

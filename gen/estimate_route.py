@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from spikefab.gen.cells import Resources, adder, bits_for, logic, memory
-from spikefab.hdl.core import needs_merge
+from spikefab.hdl.core import needs_merge, port_delays
+from spikefab.hdl.delay import EventRing
 from spikefab.hdl.params import INPUT, CoreParams, PortParams, streams
 from spikefab.hdl.queue import REGISTERS_MAX
 from spikefab.hdl.route import Merge
@@ -35,6 +36,9 @@ def estimate_route(core: CoreParams, family: str) -> Resources:
         groups = streams(core.layer_ports[k])
         for group in groups:
             n_takers[group[0].source] += 1
+            delays = port_delays(core, group)
+            if delays:
+                found += _ring(delays, family)
             if group[0].depth:
                 width = 2 + bits_for(group[0].size) + layer.synapse.payload_width
                 found += estimate_queue(width, group[0].depth, family)
@@ -54,6 +58,17 @@ def estimate_route(core: CoreParams, family: str) -> Resources:
         if n > 1:
             found += logic(family, 2 * n + 1, n, n)
     return found
+
+
+def _ring(delays: list[int], family: str) -> Resources:
+    """An `EventRing`."""
+    n, fields = len(delays), EventRing.fields_of(len(delays))
+    top = max(delays) * EventRing.words_of(n)
+    address, place = bits_for(n), bits_for(top)
+    held = 2 + address + 2 * place + bits_for(EventRing.words_of(n)) + fields + 8
+    tables = 4 * adder(place + 1, family) + 4 * fields + address + 30
+    found = memory(fields, top, family) + memory(1 + place, n, family)
+    return found + logic(family, tables, held, held)
 
 
 def _merge(

@@ -79,6 +79,9 @@ def conv_words(join: ConvJoin, weights: Sequence[np.ndarray], lanes: int) -> lis
     return words
 
 
-def sparse_words(rows: np.ndarray, lanes: int) -> tuple[SparseParams, list[list[int]]]:
-    """The structure and the words of weights (n_out, n_in), as `dense_rows` gives them."""
-    return compress(rows.tolist(), lanes)
+def sparse_words(
+    rows: np.ndarray, lanes: int, delays: np.ndarray | None = None
+) -> tuple[SparseParams, list[list[int]]]:
+    """The structure and the words of weights (n_out, n_in), as `dense_rows` gives them, and of
+    their delays."""
+    return compress(rows.tolist(), lanes, None if delays is None else delays.tolist())

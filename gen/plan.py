@@ -13,7 +13,8 @@ import numpy as np
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import Budget, Resources, estimate_around, estimate_core
 from spikefab.gen.graded import graded_events
-from spikefab.gen.ports import Connections, connect
+from spikefab.gen.late import by_events, connect_late, least_lanes, structure_of, weight_rows
+from spikefab.gen.ports import Connections
 from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.storage import Choice, WeightStorage
 from spikefab.hdl.core import REVISION
@@ -63,6 +64,9 @@ class Plan:
         facts = {"revision": REVISION, **asdict(self.core)}
         for layer in facts["layers"]:
             del layer["family"]  # the same spikes, laid out for another part
+        for port in [port for ports in facts["ports"] for port in ports]:
+            if not port["delays"]:
+                del port["delays"]
         if self.core.is_chain:  # as it was when there was nothing else
             for field in ("ports", "outputs", "input_size"):
                 del facts[field]
@@ -70,6 +74,12 @@ class Plan:
         for layer in self.qnet.layers:
             digest.update(np.ascontiguousarray(layer.weights, np.int8).tobytes())
         return digest.digest()[:16]
+
+    @property
+    def weights(self) -> list[list[list[int]]]:
+        """Of each layer, as `hdl.core.Layer` takes them."""
+        pairs = zip(self.qnet.layers, self.core.layers, strict=True)
+        return [weight_rows(layer, params) for layer, params in pairs]
 
     def step_cycles(self) -> list[float]:
         """Expected cycles a step of each layer: events x groups + rows."""
@@ -97,12 +107,12 @@ def make_plan(
     `InputError` for lanes, folds or a storage that do not match the network or the device.
     """
     n_layers = len(qnet.layers)
-    connections = connect(qnet)
+    connections = connect_late(qnet)
     rates = tuple(rates) if rates is not None else (DEFAULT_RATE,) * n_layers
     lanes = _per_layer(qnet, "--lanes", lanes)
     shared = _per_layer(qnet, "--folds", folds)
     fold = [None] * n_layers if shared is None else shared
-    narrow = [_layer(qnet, k, 1, rates[k], fold[k]) for k in range(n_layers)]
+    narrow = [_layer(qnet, k, _least_lanes(qnet, k), rates[k], fold[k]) for k in range(n_layers)]
     around = estimate_around(_core(qnet, connections, narrow), budget.family)
     store = WeightStorage.of(qnet, replace(budget, ram=budget.ram - around.ram), storage)
     if lanes is None:
@@ -165,8 +175,14 @@ def _per_layer(
     return numbers
 
 
+def _least_lanes(qnet: QNetwork, k: int) -> int:
+    return 1 if by_events(qnet, k) else least_lanes(qnet.layers[k])
+
+
 def _cycles(layer: LayerParams, rate: float) -> float:
     """Expected cycles a step."""
+    if layer.structure is not None:
+        return rate * layer.weight_words + layer.rows
     return layer.groups * rate * layer.synapse.n_in + layer.rows
 
 
@@ -190,6 +206,7 @@ def _layer(qnet: QNetwork, k: int, lanes: int, rate: float, folds: int | None) -
             lanes=wide,
             folds=share,
             replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
+            structure=None if by_events(qnet, k) else structure_of(layer, wide),
         )
         more = here.rows - groups
         if folds is not None or more <= min(FOLD_CYCLES, FOLD_SHARE * (events + 1) * groups):
@@ -232,7 +249,9 @@ def _widen(
     sharing: bool,
 ) -> tuple[list[LayerParams], list[str]]:
     """The widths that `_choose` compares."""
-    narrow = [_layer(qnet, k, 1, rates[k], folds[k]) for k in range(len(qnet.layers))]
+    narrow = [
+        _layer(qnet, k, _least_lanes(qnet, k), rates[k], folds[k]) for k in range(len(qnet.layers))
+    ]
     layers = store.place(narrow)
     reasons = ["fast enough beside the slowest layer"] * len(layers)
     limit = _limit(budget)

@@ -46,6 +46,7 @@ def connect(qnet: QNetwork) -> Connections:
             raise InputError(f"{layer.name}: drives nothing and is no output: leave it out")
     if not qnet.is_chain:
         _only_chains(qnet)
+    _without_delays(qnet)
     inputs = sum(i.n for i in qnet.inputs)
     outputs = tuple(numbers[out.source] for out in qnet.outputs)
     ports = [_ports(qnet, layer, numbers) for layer in qnet.layers]
@@ -82,6 +83,22 @@ def _only_chains(qnet: QNetwork) -> None:
         raise InputError(
             f"--early-stop: needs a chain of populations; network {qnet.name!r} has branches, "
             "loops, or several inputs or outputs: leave it out"
+        )
+
+
+def _without_delays(qnet: QNetwork) -> None:
+    late = next((layer.name for layer in qnet.layers if layer.delays is not None), None)
+    if late is None:
+        return
+    if qnet.input.coding != "spikes":
+        raise InputError(
+            f"--input {qnet.input.coding}: {late} has synapses with delays, which need an input "
+            "that has steps of its own: give it spikes"
+        )
+    if qnet.stop is not None:
+        raise InputError(
+            f"--early-stop: {late} has synapses with delays, what is on its way would be cut off: "
+            "leave the stop out"
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import SPIKES, InputParams, NeuronParams, StopParams, SynapseParams
+from spikefab.hdl.sparse_params import MAX_DELAY
 
 __all__ = [
     "Connection",
@@ -95,6 +96,30 @@ class QEdge:
     connection: Connection
     recurrent: bool = False
     """True: the source's step t acts in step t + 1; nothing comes in a sample's first step."""
+    delays: np.ndarray | None = None
+    """Steps by which it all acts later, 0 to `MAX_DELAY`: integers (n_source,), one a source, or
+    (n_out, n_source), one a weight; None: 0. What would act behind a sample's end is lost."""
+
+    def __post_init__(self) -> None:
+        if self.delays is None:
+            return
+        d, shape = self.delays, (self.connection.n_out, self.connection.n_source)
+        if d.shape not in (shape, shape[1:]) or not np.issubdtype(d.dtype, np.integer):
+            raise ValueError(f"edge from {self.source!r}: delays {d.dtype} {d.shape}; they must be "
+                             f"integers {shape[1:]} or {shape}")  # fmt: skip
+        if d.size and not (d.min() >= 0 and d.max() <= MAX_DELAY):
+            raise ValueError(f"edge from {self.source!r}: delays of {d.min()} to {d.max()} steps; "
+                             f"they must be 0 to {MAX_DELAY}")  # fmt: skip
+
+    @property
+    def longest(self) -> int:
+        """The longest delay, in steps."""
+        return 0 if self.delays is None else int(self.delays.max(initial=0))
+
+    @property
+    def late(self) -> bool:
+        """A weight has a delay."""
+        return self.longest > 0
 
     @property
     def n_source(self) -> int:
@@ -107,10 +132,12 @@ class QEdge:
         return self.connection.weights
 
 
-def dense_edge(source: str, weights: np.ndarray, *, recurrent: bool = False) -> QEdge:
+def dense_edge(
+    source: str, weights: np.ndarray, *, recurrent: bool = False, delays: np.ndarray | None = None
+) -> QEdge:
     """An edge of the weights (n_out, n_source)."""
     dense = DenseConnection(weights=np.asarray(weights).astype(np.int8, copy=False))
-    return QEdge(source=source, connection=dense, recurrent=recurrent)
+    return QEdge(source=source, connection=dense, recurrent=recurrent, delays=delays)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,6 +168,17 @@ class QLayer:
         parts = [edge.weights for edge in self.edges]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
+    @cached_property
+    def delays(self) -> np.ndarray | None:
+        """Of each weight in `weights`; None where there are none."""
+        if not any(edge.late for edge in self.edges):
+            return None
+        parts = [
+            np.broadcast_to(np.int64(0) if edge.delays is None else edge.delays, edge.weights.shape)
+            for edge in self.edges
+        ]
+        return np.concatenate(parts, axis=1).astype(np.int64)
+
     @property
     def stored(self) -> np.ndarray:
         """int8 (n_out, n_in), or of convolutions (out_channels, a kernel's weights), those of all
@@ -161,7 +199,7 @@ class QLayer:
     def with_weights(self, weights: np.ndarray) -> QLayer:
         """The layer with other weights (n_out, n_in) on its edges; its sums' range stays."""
         edges = [
-            dense_edge(edge.source, weights[:, part], recurrent=edge.recurrent)
+            dense_edge(edge.source, weights[:, part], recurrent=edge.recurrent, delays=edge.delays)
             for edge, part in zip(self.edges, self.columns, strict=True)
         ]
         return replace(self, edges=tuple(edges))

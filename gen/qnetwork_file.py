@@ -75,6 +75,8 @@ def save_qnetwork(qnet: QNetwork, path: Path) -> None:
             own = edge.connection
             weights = own.kernel if isinstance(own, ConvConnection) else own.weights
             arrays[f"weights_{i}_{k}"] = weights.astype(np.int8)
+            if edge.delays is not None:
+                arrays[f"delays_{i}_{k}"] = edge.delays.astype(np.int16)
         arrays[f"scale_{i}"] = layer.scale.astype(np.float64)
     with open(path, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -93,7 +95,8 @@ def load_qnetwork(path: Path) -> QNetwork:
         QLayer(
             name=entry["name"],
             edges=tuple(
-                _edge(edge, arrays[f"weights_{i}_{k}"]) for k, edge in enumerate(entry["edges"])
+                _edge(edge, arrays[f"weights_{i}_{k}"], arrays.get(f"delays_{i}_{k}"))
+                for k, edge in enumerate(entry["edges"])
             ),
             scale=arrays[f"scale_{i}"],
             synapse=SynapseParams(**entry["synapse"]),
@@ -125,14 +128,15 @@ def _neuron(values: dict[str, Any]) -> NeuronParams:
     return NeuronParams(**fields)
 
 
-def _edge(entry: dict[str, Any], weights: np.ndarray) -> QEdge:
+def _edge(entry: dict[str, Any], weights: np.ndarray, delays: np.ndarray | None) -> QEdge:
     if entry["connection"] == "dense":
-        return dense_edge(entry["source"], weights, recurrent=entry["recurrent"])
+        return dense_edge(entry["source"], weights, recurrent=entry["recurrent"], delays=delays)
     params = ConvParams(**{key: _nested(value) for key, value in entry["connection"].items()})
     return QEdge(
         source=entry["source"],
         connection=ConvConnection(params=params, kernel=weights),
         recurrent=entry["recurrent"],
+        delays=delays,
     )
 
 

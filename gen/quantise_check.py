@@ -62,6 +62,12 @@ def check_network(
             f"--input {options.input.coding}: only a chain of layers can have it so far, this "
             "network branches or is fed back; use --input spikes"
         )
+    late = [p for _, projections in layers for p in projections if p.delayed]
+    if options.input.coding != "spikes" and late:
+        problems.append(
+            f"--input {options.input.coding}: node {late[0].name!r} holds a delay, which needs an "
+            "input that has steps of its own; use --input spikes"
+        )
     early, fed = network.early, _fed(layers)
     shown = {output.source for output in network.outputs}
     for population, projections in layers:
@@ -134,8 +140,6 @@ def _neuron(population: Population, feeds: str | None) -> list[str]:
 
 
 def _projection(projection: Projection, activity: Mapping[str, np.ndarray] | None) -> list[str]:
-    if projection.delayed:
-        return [f"node {projection.name!r}: a delay cannot be mapped so far"]
     problems = [
         f"node {projection.name!r}: its {what} hold NaN or infinity"
         for op in projection.operations

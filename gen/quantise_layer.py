@@ -216,12 +216,13 @@ def _kernel(conv: ConvParams, weights: np.ndarray) -> np.ndarray:
 
 def _edge(source: Source, weights: np.ndarray) -> QEdge:
     if source.conv is None:
-        return dense_edge(source.name, weights, recurrent=source.recurrent)
+        return dense_edge(source.name, weights, recurrent=source.recurrent, delays=source.delays)
     kernel = _kernel(source.conv, weights).astype(np.int8)
     return QEdge(
         source=source.name,
         connection=ConvConnection(params=source.conv, kernel=kernel),
         recurrent=source.recurrent,
+        delays=source.delays,
     )
 
 
@@ -230,10 +231,8 @@ def _recorded(drive: Drive, activity: Mapping[str, np.ndarray] | None) -> np.nda
     if activity is None or any(source.name not in activity for source in drive.sources):
         return None
     # A recurrent source's step acts in the next one; that a sample's last step then meets the next
-    # sample's first does not matter for a scale.
-    counts = [
-        np.roll(activity[s.name], 1, 0) if s.recurrent else activity[s.name] for s in drive.sources
-    ]
+    # sample's first does not matter for a scale. Neither does what of a delay is a weight's own.
+    counts = [_late(source, activity[source.name]) for source in drive.sources]
     if any(source.conv is not None for source in drive.sources):
         active = np.flatnonzero(np.any([x.any(axis=1) for x in counts], axis=0))
         if not len(active):
@@ -244,3 +243,14 @@ def _recorded(drive: Drive, activity: Mapping[str, np.ndarray] | None) -> np.nda
             for source, x in zip(drive.sources, counts, strict=True)
         ]
     return np.concatenate(counts, axis=1)
+
+
+def _late(source: Source, counts: np.ndarray) -> np.ndarray:
+    """Counts (steps, n) of a source in the steps in which they act."""
+    steps = np.zeros(counts.shape[1], int) + source.recurrent
+    if source.delays is not None and source.delays.ndim == 1:
+        steps = steps + source.delays
+    if not steps.any():
+        return counts
+    rows = (np.arange(len(counts))[:, None] - steps) % max(1, len(counts))
+    return np.take_along_axis(counts, rows, 0)

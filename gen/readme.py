@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikefab.gen.design import drains
+
 __all__ = ["design_readme", "instantiation", "port_table"]
 
 _MEANING = {
@@ -41,7 +43,7 @@ def port_table(manifest: dict[str, Any]) -> list[str]:
     if manifest.get("stop"):
         meaning = "what is left of a sample that was stopped early is on its way out"
         rows.append(("decided", "out", "1", meaning))
-    if _loops(manifest):
+    if drains(manifest):
         meaning = "what is left of a sample that has ended is on its way to where it is dropped"
         rows.append(("draining", "out", "1", meaning))
     if "load" in streams:
@@ -63,7 +65,7 @@ def instantiation(manifest: dict[str, Any]) -> str:
     streams = manifest["streams"]
     i, o = (_width(streams[name]) for name in ("i", "o"))
     wires, ports = "", ",\n  .decided   ()" if manifest.get("stop") else ""
-    if _loops(manifest):
+    if drains(manifest):
         ports += ",\n  .draining  ()"
     if "load" in streams:
         bits = _width(streams["load"])
@@ -86,12 +88,6 @@ spikefab_core core (
   .o__payload(o_payload){ports}
 );
 """
-
-
-def _loops(manifest: dict[str, Any]) -> bool:
-    """Spikes of a step act in the next one."""
-    sources = (source for layer in manifest["layers"] for source in layer.get("sources", ()))
-    return any(source["recurrent"] for source in sources)
 
 
 def _ranges(manifest: dict[str, Any]) -> str:

@@ -175,7 +175,15 @@ def _layer(
         offsets, n_in = ends[:-1], ends[-1]
         rows = dense_rows(np.concatenate(parts, axis=1), target=grid, lanes=lanes)
         words = rows.tolist()
-        if any(isinstance(edge.connection, ConvConnection) for edge in layer.edges):
+        if layer.delays is not None:
+            late = [layer.delays[:, part] for part in layer.columns]
+            late = [
+                dense_rows(part, source=grids.get(edge.source))
+                for part, edge in zip(late, layer.edges, strict=True)
+            ]
+            delays = dense_rows(np.concatenate(late, axis=1), target=grid, lanes=lanes)
+            structure, words = sparse_words(rows, lanes, delays)
+        elif any(isinstance(edge.connection, ConvConnection) for edge in layer.edges):
             with suppress(ParamError):  # too many words: every event then visits all of them
                 structure, words = sparse_words(rows, lanes)
     params = LayerParams(
@@ -196,7 +204,7 @@ def _join(layer: QLayer, grids: dict[str, GridParams]) -> ConvJoin | None:
     """The convolutions of a layer, where it has nothing else and they read its sources' maps."""
     convs = []
     for edge in layer.edges:
-        if not isinstance(edge.connection, ConvConnection):
+        if not isinstance(edge.connection, ConvConnection) or edge.late:
             return None
         params = edge.connection.params
         if grids[edge.source] != params.in_grid or grids[layer.name] != params.out_grid:

@@ -38,9 +38,12 @@ class Visit(data.StructLayout):
     word : address of the sums
     weights : address of the weights, 0 for a token
     value : the event's value, only where events have one
+    clear : 1, of a token, only with several `slots`
+        The word is written with 0, and not handed over.
     """
 
-    def __init__(self, params: LayerParams, n_words: int, n_weights: int):
+    def __init__(self, params: LayerParams, n_words: int, n_weights: int, slots: int = 1):
+        """`n_words`: words of sums in all slots; `slots`: steps whose sums are kept at a time."""
         members = {
             "token": unsigned(1),
             "turn": unsigned(1),
@@ -52,6 +55,8 @@ class Visit(data.StructLayout):
         }
         if params.synapse.payload_width:
             members["value"] = unsigned(params.synapse.payload_width)
+        if slots > 1:
+            members["clear"] = unsigned(1)
         super().__init__(members)
 
 

@@ -13,10 +13,18 @@ from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.coder import input_coder
+from spikefab.hdl.delay import EventRing
 from spikefab.hdl.event import event_stream, membrane_payload
 from spikefab.hdl.load import LoadDecoder, LoadLayout, LoadPort, load_columns, load_words
 from spikefab.hdl.neuron import NeuronArray
-from spikefab.hdl.params import INPUT, CoreParams, LayerParams, streams
+from spikefab.hdl.params import (
+    INPUT,
+    CoreParams,
+    LayerParams,
+    PortParams,
+    stream_delays,
+    streams,
+)
 from spikefab.hdl.queue import Queue
 from spikefab.hdl.rate_coder import RateCoder
 from spikefab.hdl.replay import Replay
@@ -25,7 +33,15 @@ from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
 from spikefab.hdl.stop import EarlyStop, StepGate
 
-__all__ = ["REVISION", "Layer", "SpikingCore", "layer_merge", "needs_merge", "output_merge"]
+__all__ = [
+    "REVISION",
+    "Layer",
+    "SpikingCore",
+    "layer_merge",
+    "needs_merge",
+    "output_merge",
+    "port_delays",
+]
 
 Weights = Sequence[Sequence[int]]
 
@@ -52,6 +68,8 @@ class Layer(wiring.Component):
         As `Replay` has them.
     load : in, LoadPort
         Only where the weights can be loaded.
+    clearing : out, only where synapses have delays
+        As `ScatterEngine` has it.
     """
 
     i: stream.Interface
@@ -59,6 +77,7 @@ class Layer(wiring.Component):
     stop: Signal
     ended: Signal
     load: Any
+    clearing: Signal
 
     def __init__(self, params: LayerParams, weights: Weights, *, stoppable: bool = False):
         self.params, self.weights, self.stoppable = params, weights, stoppable
@@ -73,6 +92,7 @@ class Layer(wiring.Component):
                 "o": Out(event_stream(params.n_addresses, payload)),
                 **({"stop": In(1), "ended": Out(1)} if stoppable else {}),
                 **({"load": In(_load_port(params))} if params.loaded else {}),
+                **({"clearing": Out(1)} if params.slots > 1 else {}),
             }
         )
 
@@ -92,6 +112,9 @@ class Layer(wiring.Component):
         out = SpikeSerialiser(narrow, grid) if spiking else MembraneSerialiser(narrow, grid)
         m.submodules.serialiser = out
         wiring.connect(m, wiring.flipped(self.i), engine.i)
+        if self.params.slots > 1:
+            assert isinstance(engine, ScatterEngine)
+            m.d.comb += self.clearing.eq(engine.clearing)
         if self.params.loaded:
             wiring.connect(m, wiring.flipped(self.load), engine.load)
         if self.params.replay:
@@ -109,6 +132,17 @@ class Layer(wiring.Component):
         wiring.connect(m, neurons.o, out.i)
         wiring.connect(m, out.o, wiring.flipped(self.o))
         return m
+
+
+def port_delays(params: CoreParams, group: tuple[PortParams, ...]) -> list[int]:
+    """Of each address of the stream that brings a layer's ports; none where nothing is late."""
+    source = group[0].source
+    n = params.n_inputs if source == INPUT else params.layers[source].n_addresses
+    return stream_delays(group, n)
+
+
+def _clearing(layers: Sequence[Layer]) -> list[Signal]:
+    return [layer.clearing for layer in layers if layer.params.slots > 1]
 
 
 def needs_merge(params: CoreParams, k: int) -> bool:
@@ -164,7 +198,7 @@ class SpikingCore(wiring.Component):
         last step, and before the input's.
     decided : out, only with an early stop
         What is left inside of a sample that has been stopped is on its way out.
-    draining : out, only where spikes go round in loops
+    draining : out, only where spikes go round in loops, or synapses have delays
         What is left inside of a sample that has ended is on its way to where it is dropped.
     load : in stream, LoadLayout, only where a layer's weights can be loaded
         Words of the weight memories, in any order. Between samples only: while a sample runs, a
@@ -188,7 +222,7 @@ class SpikingCore(wiring.Component):
                 "i": In(event_stream(params.n_inputs, unsigned(params.input.payload_width))),
                 "o": Out(event_stream(params.n_outputs, membrane_payload(params.output_width))),
                 **({"decided": Out(1)} if params.stop is not None else {}),
-                **({"draining": Out(1)} if params.loops else {}),
+                **({"draining": Out(1)} if params.drains else {}),
                 **({"load": In(stream.Signature(LoadLayout(n_words)))} if n_words else {}),
             }
         )
@@ -227,6 +261,8 @@ class SpikingCore(wiring.Component):
             here = layer.o
             layers.append(layer)
         self._load(m, layers)
+        if self.params.drains:
+            m.d.comb += self.draining.eq(Cat(_clearing(layers)).any())
         if stop is not None:
             assert front is not None
             m.submodules.stop = stop
@@ -249,6 +285,24 @@ class SpikingCore(wiring.Component):
         for k, layer in enumerate(loaded):
             wiring.connect(m, decoder.port(k), layer.load)
 
+    def _late(
+        self,
+        m: Module,
+        k: int,
+        j: int,
+        group: tuple[PortParams, ...],
+        port: Any,
+        rings: list[EventRing],
+    ) -> Any:
+        """What the source drives in place of a port: a ring of events, where some are late."""
+        delays = port_delays(self.params, group)
+        if not delays:
+            return port
+        m.submodules[f"ring{k}_{j}"] = ring = EventRing(delays)
+        rings.append(ring)
+        wiring.connect(m, ring.o, port)
+        return ring.i
+
     def _graph(self, m: Module) -> None:
         p = self.params
         layers: list[Layer] = []
@@ -259,10 +313,11 @@ class SpikingCore(wiring.Component):
         # Who takes what: streams by their source, in the order of the layers, the output last.
         takers: dict[int, list[Any]] = {k: [] for k in range(INPUT, len(layers))}
         merges: list[Merge] = []
+        rings: list[EventRing] = []
         for k, layer in enumerate(layers):
             groups = streams(p.layer_ports[k])
             if not needs_merge(p, k):
-                takers[groups[0][0].source].append(layer.i)
+                takers[groups[0][0].source].append(self._late(m, k, 0, groups[0], layer.i, rings))
                 continue
             m.submodules[f"merge{k}"] = merge = layer_merge(p, k)
             merges.append(merge)
@@ -274,6 +329,7 @@ class SpikingCore(wiring.Component):
                     m.submodules[f"delay{k}_{j}"] = delay
                     wiring.connect(m, delay.o, port)
                     port = delay.i
+                port = self._late(m, k, j, group, port, rings)
                 takers[group[0].source].append(port)
         here: Any = wiring.flipped(self.o)
         if len(p.outputs) > 1:
@@ -293,5 +349,7 @@ class SpikingCore(wiring.Component):
                     wiring.connect(m, fork.o[j], consumer)
             elif consumers:
                 wiring.connect(m, source, consumers[0])
-        if p.loops:
-            m.d.comb += self.draining.eq(Cat(merge.draining for merge in merges).any())
+        if p.drains:
+            left = [merge.draining for merge in merges] + _clearing(layers)
+            left += [ring.clearing for ring in rings]
+            m.d.comb += self.draining.eq(Cat(left).any())

@@ -20,6 +20,7 @@ from spikefab.hdl.port_params import (
     check_deadlock,
     check_ports,
     find_deadlock,
+    stream_delays,
     streams,
 )
 from spikefab.hdl.sparse_params import SparseParams
@@ -48,6 +49,7 @@ __all__ = [
     "SynapseOrder",
     "SynapseParams",
     "find_deadlock",
+    "stream_delays",
     "streams",
     "trit_bits",
 ]
@@ -374,6 +376,8 @@ class LayerParams:
         if isinstance(structure, SparseParams):
             _require(structure.words == self.groups, f"{where}: structure.words", structure.words,
                      f"ceil(neurons / lanes) = {self.groups}")  # fmt: skip
+            _require(structure.slots == 1 or not self.replay, f"{where}: replay", self.replay,
+                     "0 where synapses have delays")  # fmt: skip
             return
         _require(self.grid == structure.out_grid, f"{where}: grid", self.grid,
                  f"that of the convolution, {structure.out_grid}")  # fmt: skip
@@ -395,6 +399,17 @@ class LayerParams:
         if isinstance(self.structure, SparseParams):
             return self.structure.n_entries
         return self.synapse.n_in * self.groups
+
+    @property
+    def slots(self) -> int:
+        """Steps whose sums are kept at a time: one more than the longest delay of a synapse."""
+        return self.structure.slots if isinstance(self.structure, SparseParams) else 1
+
+    @property
+    def clear_cycles(self) -> int:
+        """Cycles that a sample's last token takes longer than the others: what is on its way to
+        later steps is cleared."""
+        return (self.slots - 1) * self.groups
 
     @property
     def event_width(self) -> int:
@@ -560,6 +575,13 @@ class CoreParams:
             for field, default in (("ports", ()), ("outputs", ()), ("input_size", 0)):
                 object.__setattr__(self, field, default)
         self._check_input()
+        late = [layer.name for layer in self.layers if layer.slots > 1]
+        _require(not late or self.input.coding == "spikes", "CoreParams.input: coding",
+                 self.input.coding, f"'spikes' where synapses have delays: layer {late[:1]}",
+                 "leave the delays out")  # fmt: skip
+        _require(not late or self.stop is None, "CoreParams.stop", self.stop,
+                 f"None where synapses have delays: layer {late[:1]}",
+                 "leave the stop out")  # fmt: skip
         if self.is_chain:
             self._check_chain()
         else:
@@ -627,6 +649,14 @@ class CoreParams:
             places = None if join is None else join.places
             n_in = layer.synapse.n_in
             check_ports(layer.name, k, ports, n_in, self.input_size, sizes, most, places)
+        for layer, ports in zip(self.layers, self.layer_ports, strict=True):
+            for port in ports:
+                plain = self.input_max == 1 and not self.input.payload_width
+                if port.source != INPUT:
+                    plain = self.layers[port.source].neuron.max_count == 1
+                _require(plain or not any(port.delays), f"layer {layer.name!r}: ports: delays",
+                         port.delays[:3], "0 where a source sends several events, or values, in a "
+                         "step")  # fmt: skip
         fed = {port.source for ports in self.layer_ports for port in ports}
         for k, layer in enumerate(self.layers):
             _require(k in fed or k in outputs, f"layer {layer.name!r}", k,
@@ -679,6 +709,12 @@ class CoreParams:
     def loops(self) -> bool:
         """A layer is driven by spikes of the step before."""
         return any(port.recurrent for ports in self.ports for port in ports)
+
+    @property
+    def drains(self) -> bool:
+        """Something of a sample is left inside when its last output has left."""
+        rings = any(any(port.delays) for ports in self.ports for port in ports)
+        return self.loops or rings or any(layer.slots > 1 for layer in self.layers)
 
     @property
     def n_inputs(self) -> int:

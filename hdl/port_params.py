@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from spikefab.hdl.param_error import ParamError, require
+from spikefab.hdl.sparse_params import MAX_DELAY
 
-__all__ = ["INPUT", "PortParams", "chain_ports", "check_ports", "find_deadlock", "streams"]
+__all__ = [
+    "INPUT",
+    "PortParams",
+    "chain_ports",
+    "check_ports",
+    "find_deadlock",
+    "stream_delays",
+    "streams",
+]
 
 INPUT = -1
 """The core's input stream as a `PortParams.source`."""
@@ -38,6 +47,9 @@ class PortParams:
     depth: int = 0
     """Items of a queue in front of the port, enough for all of one step, where `recurrent` delays
     spikes that do not come back; 0: none."""
+    delays: tuple[int, ...] = ()
+    """Steps by which each address is late: a ring of events stands in front of the port, for all
+    ports of the stream; none where all are 0."""
 
     def __post_init__(self) -> None:
         require(self.source >= INPUT, "PortParams.source", self.source, "a layer's number or -1")
@@ -53,6 +65,12 @@ class PortParams:
                 "False for the input")  # fmt: skip
         require(not self.depth or self.recurrent, "PortParams.depth", self.depth,
                 "0 unless recurrent")  # fmt: skip
+        require(len(self.delays) in (0, self.size), "len(PortParams.delays)", len(self.delays),
+                f"0 or the port's size, {self.size}")  # fmt: skip
+        require(all(0 <= d <= MAX_DELAY for d in self.delays), "PortParams.delays", self.delays[:3],
+                f"0 to {MAX_DELAY} steps")  # fmt: skip
+        require(not self.depth or not self.delays, "PortParams.delays", self.delays[:3],
+                "none behind a queue")  # fmt: skip
 
     @property
     def delay(self) -> int:
@@ -80,6 +98,14 @@ def streams(ports: Ports) -> tuple[Ports, ...]:
         else:
             found.append([port])
     return tuple(tuple(group) for group in found)
+
+
+def stream_delays(group: Ports, n: int) -> list[int]:
+    """The delay of each of a stream's `n` addresses; none where nothing is late."""
+    found = [0] * n
+    for port in group:
+        found[port.base : port.base + len(port.delays)] = port.delays
+    return found if any(found) else []
 
 
 def check_ports(

@@ -74,6 +74,10 @@ class ScatterEngine(wiring.Component):
     are given the new one, on its way to the adder and from behind it: any order of visits is
     right, and costs nothing. A visit by a token hands a word over, and leaves zero behind.
 
+    Where synapses have delays, the memory is a ring of slots, a step's sums each. An event adds to
+    the slot of the step in which it acts; a token hands over the slot of its own step, and the next
+    one's becomes the first. A sample's last token clears all slots.
+
     Members
     -------
     i : in stream, EventLayout(n_in, unsigned(payload_width))
@@ -84,12 +88,15 @@ class ScatterEngine(wiring.Component):
         `rows` consecutive items a token; the first `latency` cycles after `start`.
     load : in, LoadPort
         Only where the weights can be loaded.
+    clearing : out, only where synapses have delays
+        What a sample that has ended would have brought to later steps is cleared.
     """
 
     i: stream.Interface
     start: stream.Interface
     o: stream.Interface
     load: Any
+    clearing: Signal
 
     def __init__(self, params: LayerParams, words: Sequence[Sequence[int]]):
         """`words`: a row a word of the weight memory, a weight a lane, as `kernel_words` and
@@ -110,6 +117,8 @@ class ScatterEngine(wiring.Component):
             "start": Out(stream.Signature(unsigned(1))),
             "o": Out(stream.Signature(self.sums, always_ready=True)),
         }
+        if params.slots > 1:
+            ports["clearing"] = Out(1)
         if params.loaded:
             ports["load"] = In(LoadPort(load_columns(stored), len(self.memory.words)))
         super().__init__(ports)
@@ -119,7 +128,9 @@ class ScatterEngine(wiring.Component):
         """Cycles from the start of a token to its first group of sums."""
         stages = product_stages(params.synapse)
         addresses = ConvAddresses if isinstance(params.structure, ConvJoin) else SparseAddresses
-        return addresses.LATENCY + WeightMemory.latency(params.synapse) + stages
+        return (
+            addresses.LATENCY + WeightMemory.latency(params.synapse) + stages + (params.slots > 1)
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -131,6 +142,11 @@ class ScatterEngine(wiring.Component):
         if p.loaded:
             wiring.connect(m, wiring.flipped(self.load), weights.load)
         visit: Any = addresses.o.payload
+        valid: Value = addresses.o.valid
+        if p.slots > 1:
+            assert isinstance(addresses, SparseAddresses)
+            visit, valid = self._turned(m, visit, valid)
+            m.d.comb += self.clearing.eq(addresses.clearing)
         m.d.comb += weights.address.eq(visit.weights)
         terms = self._terms(m, weights.word, visit)
 
@@ -138,7 +154,7 @@ class ScatterEngine(wiring.Component):
         kept = [name for name, _ in visit.shape() if name not in ("weights", "value")]
         slot = data.StructLayout({"valid": 1, **{name: visit[name].shape() for name in kept}})
         now: Any = Signal(slot, name="visit0")
-        m.d.comb += now.valid.eq(addresses.o.valid)
+        m.d.comb += now.valid.eq(valid)
         m.d.comb += [now[name].eq(visit[name]) for name in kept]
         lag = WeightMemory.latency(p.synapse) + product_stages(p.synapse)
         slots = [now]
@@ -148,7 +164,7 @@ class ScatterEngine(wiring.Component):
         reading, arriving, adding = slots[-3:]
 
         width = p.lanes * p.synapse.acc_width
-        n_words = self.addresses.n_words
+        n_words = self.addresses.n_words * p.slots
         # A word that is read while it is written is not used.
         memory: Any = Memory(shape=width, depth=n_words, init=[], attrs=NO_COLLISION)
         m.submodules.sums = memory
@@ -176,7 +192,8 @@ class ScatterEngine(wiring.Component):
 
         # A register of its own: it leads to the enables of every membrane.
         handing = Signal()
-        m.d.sync += handing.eq(arriving.valid & arriving.token)
+        hands = arriving.token & ~arriving.clear if p.slots > 1 else arriving.token
+        m.d.sync += handing.eq(arriving.valid & hands)
         size = p.row_lanes * p.synapse.acc_width
         m.d.comb += [
             self.o.valid.eq(handing),
@@ -187,6 +204,24 @@ class ScatterEngine(wiring.Component):
             ),
         ]
         return m
+
+    def _turned(self, m: Module, visit: Any, valid: Value) -> tuple[Any, Value]:
+        """The visits, a cycle later, with their words in the ring for words from its first slot."""
+        words = self.addresses.n_words
+        top = words * self.params.slots
+        first = Signal(range(top), name="first_word")
+        there = Signal(name="turned_valid")
+        turned: Any = Signal(visit.shape(), name="turned")
+        straight, around = Signal(range(2 * top)), Signal(range(2 * top))
+        m.d.comb += [straight.eq(first + visit.word), around.eq(straight - top)]
+        m.d.sync += [
+            there.eq(valid),
+            turned.eq(visit),
+            turned.word.eq(Mux(straight >= top, around, straight)),
+        ]
+        with m.If(valid & visit.token & visit.end & ~visit.last):
+            m.d.sync += first.eq(Mux(first == top - words, 0, first + words))
+        return turned, there
 
     def _add(self, sums: Value, terms: Sequence[Value]) -> Value:
         width = self.params.synapse.acc_width

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -23,14 +23,19 @@ class SparseAddresses(wiring.Component):
     """The visits of sparse connections.
 
     An event takes a cycle for each word of weights that its source has, one where it has none. A
-    token takes `rows` cycles. Items follow each other without a bubble: where the next one's words
-    begin is looked up ahead, in the first of two stages.
+    token takes `rows` cycles, and a sample's last one a cycle more for each word of the slots that
+    it does not hand over: they are cleared. Words count from the slot that is handed over next.
+    Items follow each other without a bubble: where the next one's words begin is looked up ahead,
+    in the first of two stages. Which word each entry adds to is in a memory, where the words of a
+    source do not follow each other.
 
     Members
     -------
     i : in stream, EventLayout(n_in, unsigned(payload_width))
     start, o :
         As `ConvAddresses` has them.
+    clearing : out, only with several slots
+        Slots are cleared behind a sample.
     """
 
     AHEAD = 2
@@ -41,18 +46,20 @@ class SparseAddresses(wiring.Component):
     i: stream.Interface
     start: stream.Interface
     o: stream.Interface
+    clearing: Signal
 
     def __init__(self, params: LayerParams, sparse: SparseParams):
         self.params, self.sparse = params, sparse
         self.n_words, self.n_weights = sparse.words, sparse.n_entries
         self.n_in = sparse.n_in
-        self.visit = Visit(params, self.n_words, self.n_weights)
+        self.visit = Visit(params, sparse.n_words, self.n_weights, sparse.slots)
         payload = unsigned(params.synapse.payload_width)
         super().__init__(
             {
                 "i": In(event_stream(self.n_in, payload)),
                 "start": Out(stream.Signature(unsigned(1))),
                 "o": Out(stream.Signature(self.visit, always_ready=True)),
+                **({"clearing": Out(1)} if sparse.slots > 1 else {}),
             }
         )
 
@@ -66,10 +73,13 @@ class SparseAddresses(wiring.Component):
             {
                 "start": bits_for(max(sparse.starts)),
                 "count": bits_for(max(len(row) for row in sparse.rows)),
+                **({"word": bits_for(sparse.n_words - 1)} if sparse.runs else {}),
             }
         )
         init = [
-            start | len(row) << span["start"].width
+            start
+            | len(row) << span["start"].width
+            | (row[0] << span["start"].width + span["count"].width if sparse.runs and row else 0)
             for start, row in zip(sparse.starts, sparse.rows, strict=True)
         ]
         memory: Any = Memory(shape=span.size, depth=len(init), init=init)
@@ -92,6 +102,7 @@ class SparseAddresses(wiring.Component):
         kept: Any = Signal(item.shape(), name="item2")
         first = Signal(span["start"].width)
         more = Signal(span["count"].width)
+        first_word = Signal(range(sparse.n_words))
         hit = Signal()
         m.d.comb += free2.eq(~valid2 | free)
         with m.If(free2):
@@ -102,20 +113,26 @@ class SparseAddresses(wiring.Component):
                 hit.eq(kept1.token | (found.count != 0)),
                 more.eq(found.count - 1),
             ]
+            if sparse.runs:
+                m.d.sync += first_word.eq(Mux(kept1.token, 0, found.word))
 
         # Entry after entry; a token, word after word.
         now: Any = Signal(self.visit, name="now")
         active, final = Signal(), Signal()
         real, ready = Signal(), Signal()
-        at = Signal(range(max(self.n_words, self.n_weights)))
+        at = Signal(range(max(sparse.n_words, self.n_weights)))
         left = Signal.like(more, name="left")
+        clearing = now.clear if sparse.slots > 1 else Const(0)
         # Rows without a neuron, at the end of the last word, are left out.
         last_row = p.rows - 1 - (self.n_words - 1) * p.folds
         handed = (at == self.n_words - 1) & (now.row == last_row)
+        done = handed
+        if sparse.slots > 1:
+            done = Mux(now.last, at == sparse.n_words - 1, handed)
         m.d.comb += [
-            now.turn.eq(~now.token | handed | (now.row == p.folds - 1)),
-            final.eq(Mux(now.token, handed, ~real | (left == 0))),
-            now.end.eq(final),
+            now.turn.eq(~now.token | clearing | handed | (now.row == p.folds - 1)),
+            final.eq(Mux(now.token, done, ~real | (left == 0))),
+            now.end.eq(final if sparse.slots == 1 else now.token & handed & ~clearing),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
             self.start.valid.eq(ready & valid2 & kept.token),
@@ -132,33 +149,40 @@ class SparseAddresses(wiring.Component):
                 at.eq(first),
                 left.eq(more),
             ]
+            if sparse.runs:
+                m.d.sync += now.word.eq(first_word)
             if p.synapse.payload_width:
                 m.d.sync += now.value.eq(kept.payload)
+            if sparse.slots > 1:
+                m.d.sync += now.clear.eq(0)
         with m.Elif(final):
             m.d.sync += active.eq(0)
         with m.Elif(~now.turn):
             m.d.sync += now.row.eq(now.row + 1)
         with m.Else():
             m.d.sync += [at.eq(at + 1), left.eq(left - 1), now.row.eq(0)]
+            if sparse.runs:
+                m.d.sync += now.word.eq(now.word + 1)
+            if sparse.slots > 1:
+                m.d.sync += now.clear.eq(now.clear | (now.token & handed))
+        if sparse.slots > 1:
+            m.d.comb += self.clearing.eq(active & now.clear)
         self._look_up(m, active & real, now, at)
         return m
 
     def _look_up(self, m: Module, valid: Value, now: Any, at: Signal) -> None:
-        """Each entry's word of sums, from a memory and its register."""
+        """Each entry's word of sums, from a memory and its register; as late where it is known."""
+        waiting: Any = Signal(self.visit, name="waiting")
+        visit: Any = Signal(self.visit, name="visit")
+        there = Signal(2)
+        m.d.sync += [there.eq(Cat(valid, there)), waiting.eq(now), visit.eq(waiting)]
+        m.d.comb += [self.o.valid.eq(there[1]), self.o.payload.eq(visit)]
+        if self.sparse.runs:
+            return
         words = [word for row in self.sparse.rows for word in row]
-        memory: Any = Memory(shape=bits_for(self.n_words - 1), depth=len(words), init=words)
+        memory: Any = Memory(shape=bits_for(self.sparse.n_words - 1), depth=len(words), init=words)
         m.submodules.words = memory
         port = memory.read_port()
         m.d.comb += port.addr.eq(at)
         counted = Signal.like(port.data, name="counted")
-        waiting: Any = Signal(self.visit, name="waiting")
-        visit: Any = Signal(self.visit, name="visit")
-        there = Signal(2)
-        m.d.sync += [
-            there.eq(Cat(valid, there)),
-            counted.eq(at),
-            waiting.eq(now),
-            visit.eq(waiting),
-            visit.word.eq(Mux(waiting.token, counted, port.data)),
-        ]
-        m.d.comb += [self.o.valid.eq(there[1]), self.o.payload.eq(visit)]
+        m.d.sync += [counted.eq(at), visit.word.eq(Mux(waiting.token, counted, port.data))]

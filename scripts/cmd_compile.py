@@ -15,6 +15,7 @@ from pathlib import Path
 from spikefab.boards.target import find_target
 from spikefab.boards.tools import warm_up
 from spikefab.gen.errors import InputError
+from spikefab.gen.late import describe_delays
 from spikefab.scripts.console import Output
 from spikefab.scripts.options import (
     add_network,
@@ -102,13 +103,19 @@ def run(options: argparse.Namespace, output: Output) -> int:
     for line in stop.lines() if stop else []:
         output.say(f"  {line}")
     reasons = zip(plan.core.layers, plan.reasons, plan.storage_reasons, strict=True)
-    for layer, reason, where in reasons:
-        line = f"{_count(layer.lanes, 'lane')}, {_count(layer.groups, 'cycle')} an event"
+    for k, (layer, reason, where) in enumerate(reasons):
+        cost = f"{_count(layer.groups, 'cycle')} an event"
+        if layer.structure is not None:
+            cost = f"{layer.weight_words / layer.synapse.n_in:.3g} cycles an event on average"
+        line = f"{_count(layer.lanes, 'lane')}, {cost}"
         if layer.folds > 1:
             datapaths = _count(layer.row_lanes, "neuron datapath")
             line += f"; {datapaths}, {_count(layer.rows, 'cycle')} a step"
         output.say(f"  {layer.name}: {line} ({reason})")
         output.say(f"    weights in {where}")
+        late = describe_delays(plan.qnet, plan.core, k)
+        if late:
+            output.say(f"    {late}")
     predicted = design.manifest["predicted"]
     output.say(
         f"predicted on {predicted['basis']}: {predicted['cycles_per_inference']:,.0f} cycles an "

@@ -198,6 +198,34 @@ class _ConvEdge:
         return sums.reshape(*counts.shape[:-1], self.conv.n_out)
 
 
+class _LateEdge:
+    """The part of an edge whose sources have one delay."""
+
+    def __init__(self, edge: _Edge | _ConvEdge, steps: int, kept: np.ndarray):
+        self.source, self.delay = edge.source, edge.delay + steps
+        self.edge, self.kept = edge, kept
+
+    def __call__(self, counts: np.ndarray) -> np.ndarray:
+        """What counts (…, n_source) add to sums, (…, n)."""
+        return self.edge(np.where(self.kept, counts, 0))
+
+
+def _edges(edge: QEdge, kind: type[np.floating]) -> list[_Edge | _ConvEdge | _LateEdge]:
+    """An edge, in parts of one delay each."""
+    if edge.delays is None or not edge.late:
+        return [_edge(edge, kind)]
+    if edge.delays.ndim == 1:
+        whole = _edge(edge, kind)
+        return [_LateEdge(whole, int(d), edge.delays == d) for d in np.unique(edge.delays)]
+    found: list[_Edge | _ConvEdge | _LateEdge] = []
+    for d in np.unique(edge.delays):
+        weights = np.where(edge.delays == d, edge.weights, 0)
+        part = _Edge(edge, DenseConnection(weights=weights), kind)
+        part.delay += int(d)
+        found.append(part)
+    return found
+
+
 def _edge(edge: QEdge, kind: type[np.floating]) -> _Edge | _ConvEdge:
     connection = edge.connection
     if isinstance(connection, ConvConnection):
@@ -214,7 +242,7 @@ class _Layer:
         # BLAS is an order of magnitude faster than integer matrix products.
         self.float = np.float32 if magnitude < 1 << 24 else np.float64
         self.name = layer.name
-        self.edges = [_edge(edge, self.float) for edge in layer.edges]
+        self.edges = [part for edge in layer.edges for part in _edges(edge, self.float)]
         self.neurons = Neurons(layer.neuron, magnitude)
         self.loops = any(edge.source == layer.name for edge in self.edges)
 
@@ -231,7 +259,8 @@ class _Layer:
                 continue
             if total is None:
                 total = np.zeros((n_steps, n_samples, self.neurons.neuron.n), self.float)
-            total[edge.delay :] += edge(given[: n_steps - edge.delay])
+            if edge.delay < n_steps:
+                total[edge.delay :] += edge(given[: n_steps - edge.delay])
         if total is None:
             total = np.zeros((n_steps, n_samples, self.neurons.neuron.n), self.float)
         return total

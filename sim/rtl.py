@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from spikefab.gen.design import Design
+from spikefab.gen.design import Design, drains
 from spikefab.gen.errors import InputError
 from spikefab.gen.samples import check_samples
 from spikefab.sim.core_program import Core, Monitor, OutputPart, build_core
@@ -77,7 +77,7 @@ def simulate_rtl(
         changes=qnet.input.coding == "delta",
         stops=qnet.stop is not None,
         load_words=loaded["words"] if loaded else 0,
-        drains=any(edge.recurrent for layer in qnet.layers for edge in layer.edges),
+        drains=drains(design.manifest),
         parts=parts,
     )
     monitors = _monitors(design, record) if record else []
@@ -116,7 +116,7 @@ def simulate_rtl(
         )
     hang = 10_000 + 4 * sum(
         sum(edge.n_source * qnet.source_max(edge.source) for edge in layer.edges) * layer.neuron.n
-        + layer.neuron.n * (1 + layer.neuron.max_count)
+        + layer.neuron.n * (1 + layer.neuron.max_count + max(e.longest for e in layer.edges))
         for layer in qnet.layers
     )
     return run_core(

@@ -36,11 +36,15 @@ def graphs(
     *,
     max_inputs: int = 2,
     currents: bool = False,
+    delays: int = 0,
+    axonal: bool = False,
 ) -> DrawnGraph:
     """Graphs of 1 to `max_layers` populations over every field of the contract.
 
     Each population has at least one edge from an input or an earlier population. Every population
-    is an output or the source of another one. `currents`: most have synaptic currents.
+    is an output or the source of another one. `currents`: most have synaptic currents. `delays`:
+    the longest one of edges; most have some. `axonal`: delays are those of sources, and nothing
+    spikes more than once a step.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_layers = draw(st.integers(1, max_layers), label="layers")
@@ -50,7 +54,7 @@ def graphs(
         QInput(
             name=f"in{k}",
             shape=(draw(st.integers(1, max_neurons), label=f"in{k}"),),
-            max_events=draw(st.sampled_from([1, 1, 3]), label=f"most of in{k}"),
+            max_events=draw(st.sampled_from([1] if axonal else [1, 1, 3]), label=f"most of in{k}"),
         )
         for k in range(draw(st.integers(1, max_inputs), label="inputs"))
     )
@@ -70,7 +74,9 @@ def graphs(
     bounded = False
     # A population's count may act on one before it: counts are fixed before weights are.
     most = [i.max_events or 1 for i in inputs] + [
-        0 if kind else (1 << draw(st.sampled_from([1, 1, 2, 3]), label="count width")) - 1
+        0
+        if kind
+        else (1 << draw(st.sampled_from([1] if axonal else [1, 1, 2, 3]), label="count width")) - 1
         for kind in kinds
     ]
     every = [*(i.name for i in inputs), *names]
@@ -85,7 +91,10 @@ def graphs(
             if bits > 1 and draw(st.booleans(), label="excitatory"):
                 w = np.where(rng.random(w.shape) < 0.8, np.minimum(np.abs(w), -w.min()), w)
                 w = np.minimum(w, (1 << (bits - 1)) - 1)
-            made.append(dense_edge(every[source], w, recurrent=recurrent))
+            late = None
+            if delays:
+                late = draw(_delays(rng, w.shape, delays, bits > 1 and not axonal), label="delays")
+            made.append(dense_edge(every[source], w, recurrent=recurrent, delays=late))
             least, largest = accumulator_range(w, most[source])
             low, high = low + least, high + largest
         reach = max(int(high.max()), -int(low.min()), 1)
@@ -117,7 +126,7 @@ def graphs(
         inputs=inputs,
         layers=tuple(layers),
         outputs=tuple(QOutput(name=f"out {k}", source=names[k]) for k in shown),
-        input_max=3,
+        input_max=1 if axonal else 3,
         steps=n_steps if bounded else None,
     )
     x = [_counts(draw, rng, (n_samples, n_steps, i.n), i.max_events or 1) for i in inputs]
@@ -138,6 +147,19 @@ def _edges(draw: st.DrawFn, n_inputs: int, integrators: list[bool]) -> list[list
             back = draw(st.sets(st.sampled_from(able), max_size=2), label=f"back into {k}")
         out.append([(s, True) for s in sorted(back)] + [(s, False) for s in sorted(forward)])
     return out
+
+
+@st.composite
+def _delays(
+    draw: st.DrawFn, rng: np.random.Generator, shape: tuple[int, int], longest: int, each: bool
+) -> np.ndarray | None:
+    """`each`: a weight may have its own."""
+    kind = draw(st.sampled_from(["source", "weight", "none"]))
+    if kind == "none":
+        return None
+    # A word of binary weights has no 0 for weights of another delay.
+    size = shape if kind == "weight" and each else shape[1:]
+    return rng.integers(0, longest + 1, size)
 
 
 def _fitted(

@@ -44,23 +44,29 @@ class Bench:
     """Sums of each step, in order of the layout."""
     costs: Mapping[int, int]
     """Cycles of an event, by its address."""
+    lasts: Sequence[int] = ()
+    """Steps, besides the last one, that end a sample."""
+
+    def ends(self, t: int) -> bool:
+        return t == len(self.steps) - 1 or t in self.lasts
 
     def check(self, **pauses: Any) -> Run:
         """Every sum, with stalls at either end."""
         run = self.drive(**pauses)
         assert run.sums == self.expected
-        assert run.lasts == [0] * (len(self.steps) - 1) + [1]
+        assert run.lasts == [int(self.ends(t)) for t in range(len(self.steps))]
         return run
 
     def check_cycles(self, run: Run) -> None:
         """At full rate: when each item is taken, each token begins, and its first sums leave."""
         clock = ScatterClock()
         offered, taken, starts = run.taken[0], [], []
-        for step in self.steps:
+        for t, step in enumerate(self.steps):
             for address, _ in step:
                 taken.append(clock.item(offered, self.costs[address])[0])
                 offered = taken[-1] + 1
-            at, start = clock.item(offered, self.params.rows)
+            more = self.params.clear_cycles if self.ends(t) else 0
+            at, start = clock.item(offered, self.params.rows + more)
             offered = at + 1
             taken.append(at)
             starts.append(start)
@@ -77,7 +83,7 @@ class Bench:
                 event = {"token": 0, "last": 0, "address": address}
                 found.append({**event, "payload": value} if graded else event)
             # The address of a token means nothing.
-            found.append({"token": 1, "last": t == len(self.steps) - 1, "address": 0})
+            found.append({"token": 1, "last": self.ends(t), "address": 0})
         return found
 
     def drive(self, *, pause_in: float = 0.0, pause_start: float = 0.0, seed: int = 0) -> Run:
@@ -122,6 +128,7 @@ class Bench:
 
         async def start(ctx: Any) -> None:
             limit = 1000 + 20 * (len(items) * max(self.costs.values()) + len(items) * params.rows)
+            limit += 20 * len(self.steps) * params.clear_cycles
             while len(run.sums) < len(self.steps):
                 ctx.set(dut.start.ready, rng.random() >= pause_start)
                 await ctx.tick()

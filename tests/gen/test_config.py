@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikefab.gen.delays import late_biases, late_weights
 from spikefab.gen.errors import InputError
 from spikefab.gen.load import load_network
 from spikefab.gen.network import Network
@@ -259,3 +260,53 @@ def test_values_that_float32_does_not_hold(line: str, words: str, tmp_path: Path
     )
     with pytest.raises(InputError, match=words):
         load_network(tmp_path / "net.toml")
+
+
+def test_delays_become_ways_of_their_own(folder: Path) -> None:
+    arrays = {"d": np.array([[0, 2, 0], [2, 0, 5]]), "in": np.array([1, 0, 4])}
+    np.savez(folder / "d.npz", **arrays)  # type: ignore[arg-type]
+    weights = 'weights = { file = "w.npz", key = "fc" }\n'
+    text = f"{HEAD}[[layer]]\nsize = 2\nbeta = 0.5\nbias = [1, 2]\n{weights}delays = "
+
+    def parts(text: str) -> dict[int, list[list[float]]]:
+        (_, projections), *_ = _load(folder, text).layers()
+        found: dict[int, np.ndarray] = {}
+        for projection in projections:
+            for steps, weight in late_weights(projection).items():
+                found[steps] = found.get(steps, 0) + weight
+        bias = [late_biases(p) for p in projections]
+        assert sum(b.get(0, np.zeros(2)) for b in bias).tolist() == [1, 2]
+        return {steps: weight.tolist() for steps, weight in found.items()}
+
+    assert parts(text + '{ file = "d.npz", key = "d" }\n') == {
+        0: [[0, 0, 2], [0, 4, 0]], 2: [[0, 1, 0], [3, 0, 0]], 5: [[0, 0, 0], [0, 0, 5]],
+    }  # fmt: skip
+    assert parts(text + '{ file = "d.npz", key = "in" }\n') == {
+        0: [[0, 1, 0], [0, 4, 0]], 1: [[0, 0, 0], [3, 0, 0]], 4: [[0, 0, 2], [0, 0, 5]],
+    }  # fmt: skip
+    assert parts(text + "3\n") == {3: [[0, 1, 2], [3, 4, 5]]}
+    random = parts(text + "{ seed = 1, longest = 4 }\n")
+    assert set(random) <= {0, 1, 2, 3, 4}
+    assert sum(np.array(w) for w in random.values()).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("delays", "problem"),
+    [
+        ('{ file = "w.npz", key = "turned" }', "has shape (3, 2); must be one number, or (3,), one "
+         "an input, or (2, 3), (size, inputs); transpose it"),
+        ('{ file = "w.npz", key = "nan" }', "must be whole numbers of steps, 0 to 1023"),
+        ("1.5", "must be whole numbers of steps, 0 to 1023"),
+        ("-1", "must be whole numbers of steps, 0 to 1023"),
+        ("1024", "must be whole numbers of steps, 0 to 1023"),
+        ('"two"', "must be whole numbers of steps, 0 to 1023"),
+        ("true", "must be whole numbers of steps, 0 to 1023"),
+        ("{ seed = 1 }", "is missing; give the longest delay, in steps"),
+        ("{ seed = 1, longest = 0 }", "must be a whole number from 1 to 1023"),
+        ("{ seed = 1, most = 3 }", "is not a known key"),
+    ],
+)  # fmt: skip
+def test_delays_that_are_refused(delays: str, problem: str, folder: Path) -> None:
+    found = _problems(folder, f"{HEAD}{LAYER}delays = {delays}\n")
+    assert found[0].startswith("layer[1].delays")
+    assert problem in found[0]

@@ -83,6 +83,36 @@ def test_a_graph_survives_its_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(a.scale, b.scale)
 
 
+def late(layer: QLayer, k: int, delays: np.ndarray) -> QLayer:
+    """The layer with delays on edge k."""
+    edges = list(layer.edges)
+    edges[k] = replace(edges[k], delays=delays)
+    return replace(layer, edges=tuple(edges))
+
+
+def test_delays_survive_their_file(tmp_path: Path) -> None:
+    qnet = graph()
+    rng = np.random.default_rng(2)
+    a = late(qnet.layers[0], 2, rng.integers(0, 9, 6))
+    b = late(qnet.layers[1], 1, rng.integers(0, 9, (3, 4)))
+    qnet = replace(qnet, layers=(a, b, qnet.layers[2]))
+    qnet.save(tmp_path / "a.npz")
+    again = QNetwork.load(tmp_path / "a.npz").layers
+    assert a.delays is not None
+    assert b.delays is not None
+    assert (a.delays[:, :7] == 0).all()
+    np.testing.assert_array_equal(a.delays[:, 7:], np.tile(a.edges[2].delays, (4, 1)))
+    np.testing.assert_array_equal(again[0].delays, a.delays)
+    np.testing.assert_array_equal(again[1].delays, b.delays)
+    np.testing.assert_array_equal(a.with_weights(a.weights + 1).delays, a.delays)
+    assert again[1].edges[0].delays is None
+    assert again[2].delays is None
+    with pytest.raises(ValueError, match=r"delays of 0 to 1024 steps; they must be 0 to 1023"):
+        late(a, 2, np.array([0, 0, 0, 0, 0, 1024]))
+    with pytest.raises(ValueError, match=r"delays int64 \(5,\); they must be integers \(6,\)"):
+        late(a, 2, np.zeros(5, int))
+
+
 def test_a_chain_of_the_first_format_is_read(tmp_path: Path) -> None:
     qnet = make_network([6, 5, 4])
     meta = {

@@ -14,7 +14,6 @@ from float_networks import make_network, make_neuron
 from spikefab.gen.dialect import parse_dialect
 from spikefab.gen.errors import InputError
 from spikefab.gen.network import Network, Output
-from spikefab.gen.operations import Delay
 from spikefab.gen.quantise import QuantiseOptions, quantise, quantise_with_report
 from spikefab.gen.stop import with_stop
 from spikefab.hdl.params import InputParams, StopParams
@@ -293,16 +292,10 @@ def feed_membranes(network: Network) -> Network:
     return replace(network, populations=populations)
 
 
-def delayed(network: Network) -> Network:
-    late = replace(network.projections[0], operations=(Delay(shape=(5,), steps=np.full(5, 2)),))
-    return replace(network, projections=(late, *network.projections[1:]))
-
-
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
         (feed_membranes, {}, "node 'b': has no spikes to send on to 'c'; a node that puts out"),
-        (delayed, {}, "node 'b-c': a delay cannot be mapped so far"),
         (
             lambda n: replace(n, outputs=(*n.outputs, Output(name="again", source="b"))),
             {},
@@ -321,7 +314,7 @@ def delayed(network: Network) -> Network:
         (lambda n: n, {"input_max": {"ears": 0}}, "input_max = 0: must be 1 to 32767"),
         (lambda n: n, {"weight_bits": (4, 4)}, "2 entries; the network has 3 layers"),
     ],
-    ids=["membranes", "delay", "outputs", "unfed", "static", "input_max", "bits"],
+    ids=["membranes", "outputs", "unfed", "static", "input_max", "bits"],
 )
 def test_what_cannot_be_mapped_is_refused(change: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):

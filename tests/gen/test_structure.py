@@ -111,6 +111,20 @@ def mixed() -> QNetwork:
     )
 
 
+def late() -> QNetwork:
+    """Convolutions with delays, of sources and of synapses, beside others without."""
+    qnet = skip()
+    rng = np.random.default_rng(6)
+    layers = list(qnet.layers)
+    for k, j in ((1, 0), (2, 1), (3, 0)):
+        edges = list(layers[k].edges)
+        shape = edges[j].weights.shape
+        delays = rng.integers(0, 2, shape if k == 2 else shape[1:])
+        edges[j] = replace(edges[j], delays=delays)
+        layers[k] = replace(layers[k], edges=tuple(edges))
+    return replace(qnet, layers=tuple(layers))
+
+
 def run(made: Structure, x: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, list[int]]:
     """Spikes or membranes by number, and the cycle of each sample's first item."""
     items = to_items(made.to_addresses(x), None if seed is None else random.Random(seed))
@@ -122,7 +136,7 @@ def run(made: Structure, x: np.ndarray, seed: int | None = None) -> tuple[np.nda
     return made.to_numbers(found[int(made.core.output_width > 0)]), firsts
 
 
-@pytest.mark.parametrize("make", [chain, skip, mixed])
+@pytest.mark.parametrize("make", [chain, skip, mixed, late])
 @pytest.mark.parametrize("lanes", [3, 16])
 def test_golden_is_rtl_and_cycles_are_predicted(make: object, lanes: int) -> None:
     qnet: QNetwork = make()  # type: ignore[operator]
@@ -155,6 +169,8 @@ def test_structures() -> None:
     assert isinstance(join, ConvJoin)
     assert len(join.convs) == 2
     assert made.core.layers[2].lanes == 2  # the skip's word is shared by its groups
+    made = lower(late(), [2] * 4)
+    assert [c.slots for c in made.core.layers] == [1, 2, 2, 2]
     made = lower(mixed(), [2] * 3)
     assert isinstance(made.core.layers[1].structure, SparseParams)
     assert find_grids(mixed())["in"].shape == (2, 4, 3)

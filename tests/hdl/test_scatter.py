@@ -355,14 +355,16 @@ def sparse_bench(
     top = 8 * 20 * most
     params = LayerParams(
         name="sparse",
-        synapse=SynapseParams(n_in=n_in, n_out=sparse.words * lanes, weight_width=4,
+        synapse=SynapseParams(n_in=n_in, n_out=n, weight_width=4,
                               acc_min=-top, acc_max=top, payload_width=payload),
-        neuron=NeuronParams(n=sparse.words * lanes, fraction_bits=0, membrane_width=8),
+        neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
         lanes=lanes,
         folds=folds,
         structure=sparse,
     )  # fmt: skip
     costs = dict(enumerate(sparse_cycles(sparse).tolist()))
+    # Rows without a neuron are not handed over.
+    sums = sums[:, : params.rows * params.row_lanes]
     return Bench(params, entries, steps, sums.tolist(), costs)
 
 
@@ -417,3 +419,86 @@ def test_sparse_connections_convert() -> None:
     bench = sparse_bench(9, 8, 4, 1, 0.5, 0, 1)
     text = to_verilog(ScatterEngine(bench.params, bench.words), "engine")
     assert "[5:0] i__payload" in text
+
+
+def late_bench(
+    n_in: int, n: int, lanes: int, folds: int, longest: int, payload: int, uniform: bool, seed: int
+) -> Bench:
+    """Sparse connections with a delay a source, or a synapse, and several samples."""
+    rng, r = np.random.default_rng(seed), random.Random(seed)
+    weights = rng.integers(-8, 8, size=(n, n_in)) * (rng.random((n, n_in)) < 0.6)
+    weights[0, 0] = 3
+    delays = rng.integers(0, longest + 1, size=(1 if uniform else n, n_in))
+    delays[0, 0] = longest
+    delays = np.broadcast_to(delays, (n, n_in))
+    sparse, entries = compress(weights.tolist(), lanes, delays.tolist())
+    assert sparse.slots == longest + 1
+    most = (1 << payload) - 1 if payload else 1
+    n_steps = r.randint(1, 3 * longest + 2)
+    lasts = [t for t in range(n_steps) if r.random() < 0.2]
+    steps, x = [], np.zeros((n_steps, n_in), np.int64)
+    for t in range(n_steps):
+        near = r.randrange(n_in)
+        steps.append([
+            (near if r.random() < 0.4 else r.randrange(n_in), r.randint(1, most))
+            for _ in range(r.choice([0, 1, 4, 12]))
+        ])  # fmt: skip
+        for address, value in steps[-1]:
+            x[t, address] += value
+    sums = np.zeros((n_steps, sparse.words * lanes), np.int64)
+    sample = np.cumsum([0, *(t in lasts for t in range(n_steps - 1))])
+    for t, source, target in np.ndindex(n_steps, n_in, n):
+        at = t + delays[target, source]
+        if at < n_steps and sample[at] == sample[t]:
+            sums[at, target] += weights[target, source] * x[t, source]
+    top = 8 * 20 * most * n_in
+    params = LayerParams(
+        name="late",
+        synapse=SynapseParams(n_in=n_in, n_out=n, weight_width=4,
+                              acc_min=-top, acc_max=top, payload_width=payload),
+        neuron=NeuronParams(n=n, fraction_bits=0, membrane_width=8),
+        lanes=lanes,
+        folds=folds,
+        structure=sparse,
+    )  # fmt: skip
+    costs = dict(enumerate(sparse_cycles(sparse).tolist()))
+    # Rows without a neuron are not handed over.
+    sums = sums[:, : params.rows * params.row_lanes]
+    return Bench(params, entries, steps, sums.tolist(), costs, lasts)
+
+
+@st.composite
+def late_benches(draw: st.DrawFn) -> Bench:
+    n = draw(st.integers(1, 12))
+    lanes = draw(st.integers(1, n))
+    folds = draw(st.sampled_from([f for f in range(1, lanes + 1) if lanes % f == 0]))
+    return late_bench(
+        draw(st.integers(1, 8)), n, lanes, folds, draw(st.integers(1, 6)),
+        draw(st.sampled_from([0, 0, 2])), draw(st.booleans()), draw(st.integers(0, 1 << 16)),
+    )  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(late_benches())
+def test_late_sums_and_cycles(bench: Bench) -> None:
+    bench.check_cycles(bench.check())
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(late_benches(), st.sampled_from([(0.5, 0.0), (0.0, 0.8), (0.5, 0.5)]))
+def test_late_sums_with_stalls(bench: Bench, pauses: tuple[float, float]) -> None:
+    bench.check(pause_in=pauses[0], pause_start=pauses[1])
+
+
+def test_words_of_several_delays_are_kept_once_each() -> None:
+    weights, delays = [[0, 3, 5], [0, 0, 1], [1, 0, 0], [0, -2, 0]], [[0, 2, 1]] * 4
+    sparse, entries = compress(weights, 2, delays)
+    assert sparse == SparseParams(words=2, rows=((1,), (4, 5), (2,)), slots=3)
+    assert entries == [[1, 0], [3, 0], [0, -2], [5, 1]]
+    sparse, entries = compress([[5], [6], [7]], 3, [[0], [2], [0]])
+    assert sparse == SparseParams(words=1, rows=((0, 2),), slots=3)
+    assert entries == [[5, 0, 7], [0, 6, 0]]
+    with pytest.raises(ParamError, match="delays of at most 1023 steps"):
+        compress([[1]], 1, [[1024]])
+    with pytest.raises(ParamError, match="use more lanes, or shorter delays"):
+        compress([[1]] * 100, 1, [[1000]] * 100)

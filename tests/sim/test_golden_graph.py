@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def by_events(
         neurons = {
             q.name: [ScalarNeuron(q.neuron, i) for i in range(q.neuron.n)] for q in qnet.layers
         }
-        before: Events = []
+        # What each step's neurons are hit by: (population, edge, address) of a source's event.
+        due: list[list[tuple[str, int, int, int]]] = [[] for _ in range(shape[1])]
         for t in range(shape[1]):
             now: Events = []
             at = 0
@@ -45,25 +47,36 @@ def by_events(
                     now += [(node.name, address)] * int(x[sample, t, at])
                     at += 1
             for q in qnet.layers:
-                work = [
-                    (edge.weights, address)
-                    for edge in q.edges
-                    for source, address in (before if edge.recurrent else now)
-                    if source == edge.source
-                ]
+                send(due, t, now, q, recurrent=False)
+                work = [weights for name, *weights in due[t] if name == q.name]
                 order.shuffle(work)
                 fired: Events = []
                 for i, neuron in enumerate(neurons[q.name]):
                     total = 0
-                    for weights, address in work:
-                        total += int(weights[i, address])
+                    for k, address, target in work:
+                        if target == i:
+                            total += int(q.edges[k].weights[i, address])
                     count = neuron.step(total)
                     spikes[q.name][sample, t, i] = count
                     mem[q.name][sample, t, i] = neuron.v
                     fired += [(q.name, i)] * count
                 now += fired
-            before = now
+            for q in qnet.layers:
+                send(due, t, now, q, recurrent=True)
     return spikes, mem
+
+
+def send(due: list[Any], t: int, events: Events, q: QLayer, *, recurrent: bool) -> None:
+    """The events of step t on their ways to the neurons of a population."""
+    for k, edge in enumerate(q.edges):
+        late = np.broadcast_to(0 if edge.delays is None else edge.delays, edge.weights.shape)
+        if edge.recurrent != recurrent:
+            continue
+        for address in [address for source, address in events if source == edge.source]:
+            for target in range(q.neuron.n):
+                at = t + recurrent + int(late[target, address])
+                if at < len(due):
+                    due[at].append((q.name, k, address, target))
 
 
 def check(qnet: QNetwork, x: np.ndarray) -> None:
@@ -89,10 +102,17 @@ def test_drawn_graphs_with_currents(drawn: DrawnGraph) -> None:
     check(*drawn)
 
 
+@seed(4)
+@settings(max_examples=60, deadline=None, database=None)
+@given(graphs(delays=4, max_steps=9))
+def test_drawn_graphs_with_delays(drawn: DrawnGraph) -> None:
+    check(*drawn)
+
+
 @pytest.mark.slow
 @seed(3)
 @settings(max_examples=2000, deadline=None, database=None)
-@given(graphs(max_layers=6, max_neurons=9, max_steps=9, max_inputs=3, currents=True))
+@given(graphs(max_layers=6, max_neurons=9, max_steps=9, max_inputs=3, currents=True, delays=5))
 def test_drawn_graphs_in_a_long_sweep(drawn: DrawnGraph) -> None:
     check(*drawn)
 
