@@ -54,7 +54,7 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
 
 def weight_memory(layer: LayerParams, family: str) -> Resources:
     """What the layer's weights take, where they are kept, without the register behind them."""
-    width, depth = layer.word_width, layer.synapse.n_in * layer.groups
+    width, depth = layer.word_width, layer.weight_words
     rows = -(-depth // 16)
     found = Resources()
     if layer.synapse.trits:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from spikefab.gen.cost_conv import event_cycles, sparse_cycles
 from spikefab.gen.layout import conv_words, dense_rows, place_neurons, sparse_words
 from spikefab.gen.ports import connect
 from spikefab.gen.qnetwork import ConvConnection, QLayer, QNetwork
@@ -27,7 +29,7 @@ from spikefab.hdl.params import (
 )
 from spikefab.hdl.sparse_params import SparseParams
 
-__all__ = ["Structure", "find_grids", "fit_lanes", "lower"]
+__all__ = ["Lowering", "Structure", "find_grids", "fit_lanes", "lower"]
 
 Words = list[list[int]]
 
@@ -68,8 +70,11 @@ def find_grids(qnet: QNetwork) -> dict[str, GridParams]:
     ]
     for target, _, params in convs:
         grids.setdefault(target, params.out_grid)
+    # A coder draws and compares input by input, in the order of their numbers.
+    coded = {i.name for i in qnet.inputs} if qnet.input.spiking else set()
     for _, source, params in convs:
-        grids.setdefault(source, params.in_grid)
+        if source not in coded:
+            grids.setdefault(source, params.in_grid)
     return grids
 
 
@@ -95,6 +100,155 @@ def _fits(lanes: int, join: ConvJoin | None) -> bool:
     return True
 
 
+class Lowering:
+    """A network whose layers are still to be given their lanes."""
+
+    def __init__(self, qnet: QNetwork):
+        self.qnet = qnet
+        self.connections = connect(qnet)
+        self.grids = find_grids(qnet)
+        self.joins = [_join(layer, self.grids) for layer in qnet.layers]
+        sizes = [_addresses(self.grids.get(i.name), i.n) for i in qnet.inputs]
+        starts = np.cumsum([0, *sizes]).tolist()
+        names = [i.name for i in qnet.inputs]
+        self.sizes = dict(zip(names, sizes, strict=True))
+        self.bases = dict(zip(names, starts, strict=False))
+        self._rows: dict[tuple[int, int], np.ndarray] = {}
+        self._sparse: dict[tuple[int, int], SparseParams | None] = {}
+
+    def layer(self, k: int, limit: int, folds: int, *, sparse: bool | None = None) -> LayerParams:
+        """Layer k on at most `limit` lanes, of which at most `folds` share a neuron datapath.
+
+        `sparse`: keep the words that are not 0 alone; None: where the layer has a convolution that
+        `ConvJoin` cannot have.
+        """
+        layer = self.qnet.layers[k]
+        grid, join = self.grids.get(layer.name), self.joins[k]
+        lanes = fit_lanes(limit, grid, join, layer.neuron.n)
+        structure: ConvJoin | SparseParams | None = join
+        if join is None and (_has_conv(layer) if sparse is None else sparse):
+            structure = self.sparse(k, lanes)
+        neuron = layer.neuron if grid is None else place_neurons(layer.neuron, grid, lanes)
+        whole = grid is None and lanes >= neuron.n  # of one group, rows may be uneven
+        coding = self.qnet.input
+        return LayerParams(
+            name=layer.name,
+            synapse=replace(layer.synapse, n_in=self._offsets(k)[-1], n_out=neuron.n),
+            neuron=neuron,
+            lanes=lanes,
+            folds=max(f for f in range(1, min(folds, lanes) + 1) if whole or lanes % f == 0),
+            replay=coding.steps if k == 0 and coding.coding == "static" else 0,
+            structure=structure,
+            grid=grid,
+        )
+
+    def sparse(self, k: int, lanes: int) -> SparseParams | None:
+        """The words of layer k that are not 0; None where they are too many to be listed, or where
+        its weights have no 0."""
+        if (k, lanes) not in self._sparse:
+            found = None
+            if self.qnet.layers[k].synapse.weight_width > 1:
+                with suppress(ParamError):  # too many: every event then visits all words
+                    found = sparse_words(self.rows(k, lanes), lanes)[0]
+            self._sparse[k, lanes] = found
+        return self._sparse[k, lanes]
+
+    def rows(self, k: int, lanes: int) -> np.ndarray:
+        """The weights of layer k as a matrix, a row a place and a column an address."""
+        layer = self.qnet.layers[k]
+        grid = self.grids.get(layer.name)
+        key = k, 0 if grid is None else lanes
+        if key not in self._rows:
+            parts = [dense_rows(e.weights, source=self.grids.get(e.source)) for e in layer.edges]
+            whole = np.concatenate(parts, axis=1)
+            self._rows[key] = dense_rows(whole, target=grid, lanes=lanes)
+        return self._rows[key]
+
+    def words(self, k: int, params: LayerParams) -> Words:
+        """What layer k is filled with."""
+        if isinstance(params.structure, ConvJoin):
+            edges = [edge.connection for edge in self.qnet.layers[k].edges]
+            kernels = [c.kernel for c in edges if isinstance(c, ConvConnection)]
+            return conv_words(params.structure, kernels, params.lanes)
+        rows = self.rows(k, params.lanes)
+        if isinstance(params.structure, SparseParams):
+            return sparse_words(rows, params.lanes)[1]
+        found: Words = rows.tolist()
+        return found
+
+    def core(self, layers: Sequence[LayerParams]) -> CoreParams:
+        """The core of these layers."""
+        graph: dict[str, Any] = {}
+        if not self.qnet.is_chain:
+            ports = [
+                tuple(self._port(k, port, layers) for port in own)
+                for k, own in enumerate(self.connections.ports)
+            ]
+            graph = {
+                "ports": tuple(ports),
+                "outputs": self.connections.outputs,
+                "input_size": sum(self.sizes.values()),
+            }
+        return CoreParams(
+            layers=tuple(layers),
+            input_max=self.qnet.input_max,
+            input=self.qnet.input,
+            stop=self.qnet.stop,
+            **graph,
+        )
+
+    def fill(self, core: CoreParams) -> Structure:
+        """A core of this network with its weights and addresses."""
+        qnet, grids = self.qnet, self.grids
+        given = [self.bases[i.name] + _places(grids.get(i.name), i.n) for i in qnet.inputs]
+        shown = [
+            offset + _places(core.layers[k].grid, qnet.layers[k].neuron.n)
+            for k, offset in zip(core.output_layers, core.output_offsets, strict=True)
+        ]
+        # Falls have addresses of their own behind the coder; samples have not.
+        inputs = np.concatenate(given)[: qnet.n_inputs]
+        return Structure(
+            core=core,
+            weights=tuple(self.words(k, params) for k, params in enumerate(core.layers)),
+            input_addresses=inputs,
+            output_addresses=np.concatenate(shown),
+        )
+
+    def event_cycles(self, k: int, params: LayerParams) -> np.ndarray:
+        """Cycles that an event of each source of layer k takes, by number: int64 (n_in,)."""
+        layer = self.qnet.layers[k]
+        if params.structure is None:
+            return np.full(layer.synapse.n_in, params.groups, np.int64)
+        if isinstance(params.structure, ConvJoin):
+            found = [event_cycles(conv, params.lanes).ravel() for conv in params.structure.convs]
+            return np.concatenate(found)
+        every, offsets = sparse_cycles(params.structure), self._offsets(k)
+        places = [_places(self.grids.get(e.source), e.n_source) for e in layer.edges]
+        return every[np.concatenate([a + p for a, p in zip(offsets, places, strict=False)])]
+
+    def _offsets(self, k: int) -> list[int]:
+        """The first address of each edge of layer k, and one more than the last address."""
+        join, layer = self.joins[k], self.qnet.layers[k]
+        if join is not None:
+            return [*(join.offset(j) for j in range(len(layer.edges))), join.n_in]
+        sizes = [_addresses(self.grids.get(edge.source), edge.n_source) for edge in layer.edges]
+        offsets: list[int] = np.cumsum([0, *sizes]).tolist()
+        return offsets
+
+    def _port(self, k: int, port: PortParams, layers: Sequence[LayerParams]) -> PortParams:
+        """A port with addresses for numbers."""
+        if not port.size:
+            return port
+        starts = {part.start: j for j, part in enumerate(self.qnet.layers[k].columns)}
+        edge = starts[port.offset]
+        source = self.qnet.layers[k].edges[edge].source
+        if port.source == INPUT:
+            size, base = self.sizes[source], self.bases[source]
+        else:
+            size, base = layers[port.source].n_addresses, 0
+        return replace(port, size=size, base=base, offset=self._offsets(k)[edge])
+
+
 def lower(
     qnet: QNetwork,
     lanes: Sequence[int],
@@ -103,40 +257,10 @@ def lower(
     family: Family = "",
 ) -> Structure:
     """The core of a network. `lanes`, `folds`: upper limits of each layer."""
-    grids = find_grids(qnet)
-    sizes = {i.name: _addresses(grids.get(i.name), i.n) for i in qnet.inputs}
-    made = []
-    for k, layer in enumerate(qnet.layers):
-        most = 1 if folds is None else folds[k]
-        made.append(_layer(qnet, layer, grids, lanes[k], most, family, k))
-    starts = np.cumsum([0, *(n for n in sizes.values())]).tolist()
-    bases = dict(zip(sizes, starts, strict=False))
-    params = [params for params, _, _ in made]
-    names = [layer.name for layer in qnet.layers]
-    graph = {}
-    if not qnet.is_chain:
-        ports = []
-        for k, own in enumerate(connect(qnet).ports):
-            ports.append(tuple(_port(qnet, k, p, made[k][2], params, sizes, bases) for p in own))
-        graph = {
-            "ports": tuple(ports),
-            "outputs": tuple(names.index(out.source) for out in qnet.outputs),
-            "input_size": starts[-1],
-        }
-    core = CoreParams(
-        layers=tuple(params), input_max=qnet.input_max, input=qnet.input, stop=qnet.stop, **graph
-    )
-    given = [bases[i.name] + _places(grids.get(i.name), i.n) for i in qnet.inputs]
-    shown = [
-        offset + _places(params[k].grid, qnet.layers[k].neuron.n)
-        for k, offset in zip(core.output_layers, core.output_offsets, strict=True)
-    ]
-    return Structure(
-        core=core,
-        weights=tuple(words for _, words, _ in made),
-        input_addresses=np.concatenate(given),
-        output_addresses=np.concatenate(shown),
-    )
+    lowering = Lowering(qnet)
+    most = [1] * len(qnet.layers) if folds is None else folds
+    layers = [lowering.layer(k, lanes[k], most[k]) for k in range(len(qnet.layers))]
+    return lowering.fill(lowering.core([replace(layer, family=family) for layer in layers]))
 
 
 def _addresses(grid: GridParams | None, n: int) -> int:
@@ -148,48 +272,8 @@ def _places(grid: GridParams | None, n: int) -> np.ndarray:
     return np.arange(n) if grid is None else np.array(grid.addresses)
 
 
-def _layer(
-    qnet: QNetwork,
-    layer: QLayer,
-    grids: dict[str, GridParams],
-    limit: int,
-    most_folds: int,
-    family: Family,
-    k: int,
-) -> tuple[LayerParams, Words, list[int]]:
-    """Parameters, weights, and the first address of each edge."""
-    grid = grids.get(layer.name)
-    join = _join(layer, grids)
-    lanes = fit_lanes(limit, grid, join, layer.neuron.n)
-    neuron = layer.neuron if grid is None else place_neurons(layer.neuron, grid, lanes)
-    structure: ConvJoin | SparseParams | None = join
-    if join is not None:
-        kernels = [
-            e.connection.kernel for e in layer.edges if isinstance(e.connection, ConvConnection)
-        ]
-        words = conv_words(join, kernels, lanes)
-        offsets, n_in = [join.offset(j) for j in range(len(kernels))], join.n_in
-    else:
-        parts = [dense_rows(edge.weights, source=grids.get(edge.source)) for edge in layer.edges]
-        ends = np.cumsum([0, *(part.shape[1] for part in parts)]).tolist()
-        offsets, n_in = ends[:-1], ends[-1]
-        rows = dense_rows(np.concatenate(parts, axis=1), target=grid, lanes=lanes)
-        words = rows.tolist()
-        if any(isinstance(edge.connection, ConvConnection) for edge in layer.edges):
-            with suppress(ParamError):  # too many words: every event then visits all of them
-                structure, words = sparse_words(rows, lanes)
-    params = LayerParams(
-        name=layer.name,
-        synapse=replace(layer.synapse, n_in=n_in, n_out=neuron.n),
-        neuron=neuron,
-        lanes=lanes,
-        folds=max(f for f in range(1, min(most_folds, lanes) + 1) if lanes % f == 0),
-        replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
-        family=family,
-        structure=structure,
-        grid=grid,
-    )
-    return params, words, offsets
+def _has_conv(layer: QLayer) -> bool:
+    return any(isinstance(edge.connection, ConvConnection) for edge in layer.edges)
 
 
 def _join(layer: QLayer, grids: dict[str, GridParams]) -> ConvJoin | None:
@@ -199,29 +283,7 @@ def _join(layer: QLayer, grids: dict[str, GridParams]) -> ConvJoin | None:
         if not isinstance(edge.connection, ConvConnection):
             return None
         params = edge.connection.params
-        if grids[edge.source] != params.in_grid or grids[layer.name] != params.out_grid:
+        if grids.get(edge.source) != params.in_grid or grids[layer.name] != params.out_grid:
             return None
         convs.append(params)
     return ConvJoin(convs=tuple(convs))
-
-
-def _port(
-    qnet: QNetwork,
-    k: int,
-    port: PortParams,
-    offsets: list[int],
-    params: list[LayerParams],
-    sizes: dict[str, int],
-    bases: dict[str, int],
-) -> PortParams:
-    """A port with addresses for numbers."""
-    if not port.size:
-        return port
-    starts = {part.start: j for j, part in enumerate(qnet.layers[k].columns)}
-    edge = starts[port.offset]
-    source = qnet.layers[k].edges[edge].source
-    if port.source == INPUT:
-        size, base = sizes[source], bases[source]
-    else:
-        size, base = params[port.source].n_addresses, 0
-    return replace(port, size=size, base=base, offset=offsets[edge])
