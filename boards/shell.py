@@ -181,7 +181,7 @@ def board_shell(
         output_width=core_params.output_width,
         counted=core_params.counted_outputs,
         # The class is the first output's.
-        n_classes=core_params.layers[core_params.output_layers[0]].neuron.n,
+        n_classes=core_params.layers[core_params.output_layers[0]].n_addresses,
         load_words=load_words(core_params.layers),
         design_hash=design_hash,
         divisor=plan.divisor,

@@ -17,7 +17,7 @@ import numpy as np
 from spikefab.gen.cost_conv import event_cycles, sparse_cycles
 from spikefab.gen.layout import conv_words, dense_rows, place_neurons, sparse_words
 from spikefab.gen.ports import connect
-from spikefab.gen.qnetwork import ConvConnection, QLayer, QNetwork
+from spikefab.gen.qnetwork import ConvConnection, QInput, QLayer, QNetwork
 from spikefab.hdl.conv_params import ConvJoin, GridParams
 from spikefab.hdl.params import (
     INPUT,
@@ -46,6 +46,28 @@ class Structure:
     output_addresses: np.ndarray
     """int64 (outputs,): the address of each output, all populations side by side."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Numbers are addresses, at both ends."""
+        ends = (
+            (self.input_addresses, self.core.n_inputs),
+            (
+                self.output_addresses,
+                self.core.n_outputs,
+            ),
+        )
+        return all(np.array_equal(found, np.arange(n)) for found, n in ends)
+
+    def inputs(self, qnet: QNetwork) -> list[tuple[QInput, int, GridParams | None]]:
+        """The input nodes, the first address of each, and their maps."""
+        grids = find_grids(qnet)
+        found, base = [], 0
+        for node in qnet.inputs:
+            grid = grids.get(node.name)
+            found.append((node, base, grid))
+            base += _addresses(grid, node.n)
+        return found
+
     def to_addresses(self, x: np.ndarray) -> np.ndarray:
         """Samples (…, inputs) as (…, addresses)."""
         out = np.zeros((*x.shape[:-1], self.core.n_inputs), x.dtype)
@@ -56,6 +78,12 @@ class Structure:
         """Outputs (…, addresses) as (…, outputs)."""
         found: np.ndarray = out[..., self.output_addresses]
         return found
+
+    def from_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        """Outputs (…, outputs) as (…, addresses)."""
+        out = np.zeros((*numbers.shape[:-1], self.core.n_outputs), numbers.dtype)
+        out[..., self.output_addresses] = numbers
+        return out
 
 
 def find_grids(qnet: QNetwork) -> dict[str, GridParams]:
