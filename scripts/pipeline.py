@@ -294,8 +294,7 @@ def compile_design(
     if not plan.structure.is_plain:
         lead = x.shape[: 1 if samples.input.framed else 2]
         items = plan.structure.to_addresses(x.reshape(*lead, -1))
-    coded = counts if samples.input.spiking else None
-    cycles = predict_cycles(plan.core, items, spikes, golden.steps_used, encoded=coded)
+    cycles = predict_cycles(plan.core, items, spikes, golden.steps_used, encoded=counts)
     shell = None
     if target.board is not None:
         shell = board_shell(target.name, plan.core, plan.hash, clock_hz=clock_hz, baud=baud)
