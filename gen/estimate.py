@@ -13,11 +13,13 @@ from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic
 from spikefab.gen.estimate_io import estimate_coder, estimate_link, estimate_loads, estimate_stop
 from spikefab.gen.estimate_neurons import estimate_neurons, estimate_store
 from spikefab.gen.estimate_route import estimate_queue, estimate_route
+from spikefab.gen.estimate_scatter import estimate_scatter
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.memory_layout import SPRAM_DEPTH, plan_blocks
 from spikefab.hdl.params import CoreParams, LayerParams, SynapseParams
 from spikefab.hdl.products import booth_digits
 from spikefab.hdl.queue import REGISTERS_MAX
+from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
 from spikefab.hdl.store import RotatingStore
 
@@ -78,6 +80,10 @@ def _engine(layer: LayerParams, family: str) -> Resources:
     """The accumulate engine, without the memory of weights."""
     s, lanes, acc = layer.synapse, layer.lanes, layer.synapse.acc_width
     found = _product(s, family) * lanes
+    if layer.structure is not None:
+        latency = ScatterEngine.latency(layer)
+        word = logic(family, 0, lanes * s.weight_width)
+        return found + word + estimate_scatter(layer, family, latency)
     ring = RotatingStore.is_ring(layer.groups, layer.family)
     # The sums: what goes back to the ring's last word is cleared by the registers.
     found += logic(family, adder(acc, family) * lanes)
