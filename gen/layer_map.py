@@ -89,13 +89,14 @@ class LayerMap:
         return here.rows - here.groups <= min(most, allowed)
 
     def _own(self, k: int, lanes: int, folds: int) -> LayerParams:
-        """Layer k, of sparse connections where these are faster and smaller."""
+        """Layer k, of sparse connections where most of its words are 0."""
         dense = self.lowering.layer(k, lanes, folds, sparse=False)
         return self.lowering.layer(k, lanes, folds, sparse=True) if self._pays(k, dense) else dense
 
     def _pays(self, k: int, dense: LayerParams) -> bool:
-        """To keep words that are not 0 alone takes fewer cycles, and fewer bits: those of the
-        words, of the number of each, and of where each source's begin and how many there are."""
+        """At least half of the words of weights are 0, and what is kept of the others takes fewer
+        bits: they, the number of each, where each source's begin and how many there are. Then no
+        event takes more cycles, and most take fewer."""
         layer = self.lowering.qnet.layers[k]
         if dense.structure is not None or dense.groups == 1 or layer.synapse.weight_width == 1:
             return False
@@ -105,10 +106,8 @@ class LayerMap:
         kept = padded.reshape(dense.groups, dense.lanes, -1).any(axis=1)
         n_kept, width = int(kept.sum()), dense.lanes * layer.synapse.weight_width
         table = rows.shape[1] * (bits_for(max(2, n_kept)) + bits_for(dense.groups + 1))
-        if n_kept * (width + bits_for(dense.groups)) + table >= kept.size * width:
-            return False
-        sparse = self.lowering.layer(k, dense.lanes, dense.folds, sparse=True)
-        return sparse.structure is not None and self.busy(k, sparse) < self.busy(k, dense)
+        bits = n_kept * (width + bits_for(dense.groups)) + table
+        return 2 * n_kept <= kept.size and bits < kept.size * width
 
     def wider(self, k: int, here: LayerParams, folds: int | None) -> Iterator[LayerParams]:
         """Layer k with events of fewer cycles than `here`; but first, where it shares more neuron

@@ -23,7 +23,7 @@ from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import NeuronParams, SynapseParams
 
 __all__ = ["AROUND", "chain", "conv", "conv_networks", "dense", "drawn", "layer", "mixed",
-           "network", "skip"]  # fmt: skip
+           "network", "pruned", "skip"]  # fmt: skip
 
 AROUND = ((1, 1), (1, 1))
 
@@ -105,6 +105,19 @@ def mixed() -> QNetwork:
         layer("a", ("in", dense(12, 24))),
         layer("b", ("in", conv((2, 4, 3), 3, 2)), ("a", dense(18, 12))),
         layer("c", ("b", conv((3, 3, 2), 2, 3, padding=AROUND))),
+    )
+
+
+def pruned() -> QNetwork:
+    """Dense layers of which one weight in sixteen is left."""
+    rng = np.random.default_rng(3)
+
+    def few(n_out: int, n_in: int) -> DenseConnection:
+        kept = rng.random((n_out, n_in)) < 1 / 16
+        return DenseConnection(weights=(drawn(n_out, n_in) * kept).astype(np.int8))
+
+    return network(
+        (40,), layer("a", ("in", few(24, 40))), layer("b", ("in", few(30, 40)), ("a", few(30, 24)))
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conv_networks import chain, conv_networks, mixed, skip
+from conv_networks import chain, conv_networks, mixed, pruned, skip
 from graphs import DrawnGraph, graphs
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -109,7 +109,12 @@ def check(
 
 @pytest.mark.parametrize(
     ("make", "lanes", "family", "storage"),
-    [(chain, None, "ecp5", "auto"), (skip, 2, "ecp5", "lutram"), (mixed, 3, "ice40", "spram")],
+    [
+        (chain, None, "ecp5", "auto"),
+        (skip, 2, "ecp5", "lutram"),
+        (mixed, 3, "ice40", "spram"),
+        (pruned, 2, "ecp5", "block"),
+    ],
 )
 def test_networks_of_maps(
     make: Callable[[], QNetwork], lanes: int | None, family: str, storage: Choice, tmp_path: Path
