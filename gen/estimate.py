@@ -81,9 +81,8 @@ def _engine(layer: LayerParams, family: str) -> Resources:
     s, lanes, acc = layer.synapse, layer.lanes, layer.synapse.acc_width
     found = _product(s, family) * lanes
     if layer.structure is not None:
-        latency = ScatterEngine.latency(layer)
-        word = logic(family, 0, lanes * s.weight_width)
-        return found + word + estimate_scatter(layer, family, latency)
+        found += logic(family, 0, lanes * s.weight_width)
+        return found + estimate_scatter(layer, family, ScatterEngine.latency(layer))
     ring = RotatingStore.is_ring(layer.groups, layer.family)
     # The sums: what goes back to the ring's last word is cleared by the registers.
     found += logic(family, adder(acc, family) * lanes)
