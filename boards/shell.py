@@ -16,6 +16,7 @@ from spikefab.boards.clock import ClockPlan, plan_clock
 from spikefab.boards.constraints import lpf, pcf
 from spikefab.boards.pll import ECP5_LOOP, Ecp5PLL, Ecp5PLLParams, Ice40PLL
 from spikefab.boards.target import find_target
+from spikefab.gen.errors import InputError
 from spikefab.gen.shell import Shell
 from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
@@ -173,6 +174,14 @@ def board_shell(
     target = find_target(board_name, "board")
     assert target.board is not None
     board = target.board
+    first = core_params.layers[core_params.output_layers[0]]
+    grid = first.grid
+    if not first.neuron.spiking and grid is not None and grid.n != grid.n_addresses:
+        raise InputError(
+            f"{first.name}: a board chooses the class among its addresses, and its {grid.channels} "
+            f"maps of {grid.height} x {grid.width} leave some unused: end with a dense layer, or "
+            "compile with --device"
+        )
     plan = plan_clock(board, target.family, clock_hz, baud)
     link = LinkParams(
         n_inputs=core_params.n_inputs,
@@ -181,7 +190,7 @@ def board_shell(
         output_width=core_params.output_width,
         counted=core_params.counted_outputs,
         # The class is the first output's.
-        n_classes=core_params.layers[core_params.output_layers[0]].neuron.n,
+        n_classes=first.n_addresses,
         load_words=load_words(core_params.layers),
         design_hash=design_hash,
         divisor=plan.divisor,

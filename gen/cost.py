@@ -114,7 +114,7 @@ def _addresses(
     }
     found: list[Addresses] = []
     if INPUT in needed:
-        x = x if encoded is None else encoded
+        x = encoded if params.input.spiking and encoded is not None else x
         x = x.reshape(len(x), 1 if params.input.coding == "static" else x.shape[1], -1)
         items = x != 0 if params.input.payload_width and not params.input.spiking else x
         each = np.arange(x.shape[2])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spikefab.gen.addresses import node_addresses
 from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QNetwork
 
@@ -78,6 +79,16 @@ class Design:
     def build(self) -> Path:
         """Where tools put their outputs and logs; may be deleted at any time."""
         return self.path / "build"
+
+    @property
+    def input_addresses(self) -> tuple[int, ...]:
+        """The address of each input; empty: input n has address n."""
+        return node_addresses(self.manifest.get("inputs", ()))
+
+    @property
+    def output_addresses(self) -> tuple[int, ...]:
+        """The address of each output; empty: output n has address n."""
+        return node_addresses(self.manifest.get("outputs", ()))
 
     def qnetwork(self) -> QNetwork:
         """The integer network; raises `InputError` where its file is damaged or another's."""

@@ -14,9 +14,11 @@ import numpy as np
 from amaranth.hdl import unsigned
 from amaranth.lib.data import StructLayout
 
+from spikefab.gen.addresses import address_fields
+from spikefab.gen.cost_conv import address_cycles
 from spikefab.gen.design import FORMAT, Design
 from spikefab.gen.errors import InputError
-from spikefab.gen.late import by_events, weight_words
+from spikefab.gen.late import by_events
 from spikefab.gen.network import Network
 from spikefab.gen.network_file import save_network
 from spikefab.gen.plan import Plan
@@ -25,11 +27,14 @@ from spikefab.gen.readme import design_readme, port_table
 from spikefab.gen.shell import Shell
 from spikefab.gen.testbench import write_testbench
 from spikefab.gen.verilog import to_verilog
+from spikefab.hdl.conv_params import ConvJoin
 from spikefab.hdl.core import SpikingCore
 from spikefab.hdl.event import EventLayout, membrane_payload
 from spikefab.hdl.load import WORD, LoadLayout, load_columns, load_words
 from spikefab.hdl.params import LayerParams
+from spikefab.hdl.scatter import stored_params
 from spikefab.hdl.sparse_params import SparseParams
+from spikefab.hdl.weights import pack_weights
 
 __all__ = ["TargetInfo", "Vectors", "emit"]
 
@@ -80,7 +85,7 @@ def emit(
     out = Path(out)
     real = out.resolve()  # a link to a folder stays one
     _check_replaceable(out)
-    core = SpikingCore(plan.core, plan.weights)
+    core = SpikingCore(plan.core, list(plan.structure.weights))
     manifest = _manifest(plan, target, shell, predicted or {})
     written = json.dumps(manifest, indent=2)
     text = _header(manifest) + to_verilog(core, "spikefab_core")
@@ -105,10 +110,10 @@ def emit(
                 write_testbench(
                     new / "testbench",
                     manifest,
-                    vectors.x,
+                    _addressed(plan, vectors.x),
                     tokens,
-                    vectors.spikes,
-                    vectors.mem,
+                    _shown(plan, vectors.spikes),
+                    None if vectors.mem is None else _shown(plan, vectors.mem),
                     vectors.steps_used,
                 )
             _replace(new, real, Path(folder) / "old")
@@ -146,8 +151,8 @@ def _write_memories(plan: Plan, folder: Path) -> None:
     """One hexadecimal word a line, as `$readmemh` reads it: each layer's, and what is loaded."""
     folder.mkdir()
     loaded: list[str] = []
-    for k, (layer, params) in enumerate(zip(plan.qnet.layers, plan.core.layers, strict=True)):
-        words = weight_words(layer, params)
+    for k, (rows, params) in enumerate(zip(plan.structure.weights, plan.core.layers, strict=True)):
+        words = _packed(params, rows)
         digits = -(-params.word_width // 4)
         lines = [f"{word:0{digits}x}" for word in words]
         (folder / f"layer{k}_weights.hex").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -159,6 +164,49 @@ def _write_memories(plan: Plan, folder: Path) -> None:
         ]
     if loaded:
         (folder / "load.hex").write_text("\n".join(loaded) + "\n", encoding="utf-8")
+
+
+def _addressed(plan: Plan, x: np.ndarray) -> np.ndarray:
+    """Samples as they are sent: by address where that is not the input's number."""
+    if plan.structure.is_plain:
+        return x
+    lead = x.shape[: 1 if plan.core.input.framed else 2]
+    return plan.structure.to_addresses(x.reshape(*lead, -1))
+
+
+def _shown(plan: Plan, out: np.ndarray) -> np.ndarray:
+    """The same for outputs."""
+    return out if plan.structure.is_plain else plan.structure.from_numbers(out)
+
+
+def _packed(params: LayerParams, rows: list[list[int]]) -> list[int]:
+    """The words of a layer's weight memory."""
+    if params.structure is None:
+        return pack_weights(params, rows)
+    return pack_weights(
+        stored_params(params, len(rows)), [list(lane) for lane in zip(*rows, strict=True)]
+    )
+
+
+def _structure(params: LayerParams) -> dict[str, Any] | None:
+    """What is connected to what, in short."""
+    if isinstance(params.structure, ConvJoin):
+        return {"kind": "convolution", **asdict(params.structure)}
+    if isinstance(params.structure, SparseParams):
+        return {
+            "kind": "sparse",
+            "entries": params.structure.n_entries,
+            "words": params.structure.words,
+            "slots": params.structure.slots,
+            "clear_cycles": params.clear_cycles,
+        }
+    return None
+
+
+def _event_cycles(params: LayerParams) -> list[int]:
+    """Fewest and most cycles that an event takes."""
+    every = [cycles for cycles in address_cycles(params) or [params.groups] if cycles]
+    return [min(every), max(every)]
 
 
 def _manifest(
@@ -176,8 +224,17 @@ def _manifest(
     for k, (layer, params, reason) in enumerate(
         zip(qnet.layers, core.layers, plan.reasons, strict=True)
     ):
-        entry = asdict(replace(params, structure=None)) | {"structure": _structure(params)}
+        synapse = replace(params.synapse, n_in=layer.synapse.n_in, n_out=layer.synapse.n_out)
+        flat = replace(params, structure=None, grid=None)
+        entry = asdict(flat)
         entry |= {
+            # By number, as in network.npz; `places` of the layout hold them.
+            "synapse": asdict(synapse),
+            "neuron": asdict(layer.neuron),
+            "places": params.neuron.n,
+            "grid": None if params.grid is None else asdict(params.grid),
+            "structure": _structure(params),
+            "event_cycles": _event_cycles(params),
             "groups": params.groups,
             "row_lanes": params.row_lanes,
             "rows": params.rows,
@@ -213,13 +270,15 @@ def _manifest(
         "input": {
             "name": qnet.input_name,
             "shape": list(qnet.sample_shape),
-            "size": core.n_inputs,
+            "size": qnet.n_inputs,
+            "addresses": core.n_inputs,
             "max_events": core.input_max,
             **asdict(core.input),
         },
         "output": {
             "name": "+".join(layer.name for layer in shown),
-            "size": core.n_outputs,
+            "size": qnet.n_outputs,
+            "addresses": core.n_outputs,
             "kind": kinds.pop() if len(kinds) == 1 else "mixed",
             "payload_width": core.output_width,
             **({"lsb": _lsb(shown[0])} if len(shown) == 1 else {}),
@@ -228,11 +287,12 @@ def _manifest(
             {
                 "name": node.name,
                 "shape": list(node.shape),
-                "base": qnet.input_ranges[node.name].start,
+                "base": base,
                 "size": node.n,
+                "fields": address_fields(grid),
                 "max_events": qnet.source_max(node.name),
             }
-            for node in qnet.inputs
+            for node, base, grid in plan.structure.inputs(qnet)
         ],
         "outputs": [
             {
@@ -240,10 +300,13 @@ def _manifest(
                 "population": layer.name,
                 "base": base,
                 "size": layer.neuron.n,
+                "fields": address_fields(core.layers[k].grid),
                 "kind": "spikes" if layer.neuron.spiking else "membrane",
                 "lsb": _lsb(layer),
             }
-            for node, layer, base in zip(qnet.outputs, shown, core.output_offsets, strict=True)
+            for node, layer, base, k in zip(
+                qnet.outputs, shown, core.output_offsets, core.output_layers, strict=True
+            )
         ],
         "steps": qnet.steps,
         "stop": None if core.stop is None else asdict(core.stop),
@@ -257,19 +320,6 @@ def _manifest(
         },
         "layers": layers,
         "predicted": {"resources": asdict(plan.resources), **predicted},
-    }
-
-
-def _structure(params: LayerParams) -> dict[str, int] | None:
-    """What connects a layer's sources to it, in numbers; None: everything to everything."""
-    structure = params.structure
-    if not isinstance(structure, SparseParams):
-        return None
-    return {
-        "entries": structure.n_entries,
-        "words": structure.words,
-        "slots": structure.slots,
-        "clear_cycles": params.clear_cycles,
     }
 
 

@@ -9,17 +9,18 @@ that stand alone are of control logic, counted in designs that nextpnr has packe
 
 from __future__ import annotations
 
-from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic, memory
+from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic
 from spikefab.gen.estimate_io import estimate_coder, estimate_link, estimate_loads, estimate_stop
 from spikefab.gen.estimate_neurons import estimate_neurons, estimate_store
 from spikefab.gen.estimate_route import estimate_queue, estimate_route
+from spikefab.gen.estimate_scatter import estimate_scatter
 from spikefab.hdl.accumulate import AccumulateEngine
 from spikefab.hdl.memory_layout import SPRAM_DEPTH, plan_blocks
 from spikefab.hdl.params import CoreParams, LayerParams, SynapseParams
 from spikefab.hdl.products import booth_digits
 from spikefab.hdl.queue import REGISTERS_MAX
+from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
-from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.store import RotatingStore
 
 __all__ = [
@@ -49,8 +50,7 @@ def estimate_around(core: CoreParams, family: str) -> Resources:
 def estimate_layer(layer: LayerParams, family: str) -> Resources:
     """One layer of a core."""
     out = _spikes(layer, family) if layer.neuron.spiking else _membranes(layer, family)
-    adds = _engine if layer.structure is None else _scatter
-    engine = adds(layer, family) + weight_memory(layer, family) + _replay(layer, family)
+    engine = _engine(layer, family) + weight_memory(layer, family) + _replay(layer, family)
     return engine + estimate_neurons(layer, family) + out
 
 
@@ -80,6 +80,9 @@ def _engine(layer: LayerParams, family: str) -> Resources:
     """The accumulate engine, without the memory of weights."""
     s, lanes, acc = layer.synapse, layer.lanes, layer.synapse.acc_width
     found = _product(s, family) * lanes
+    if layer.structure is not None:
+        found += logic(family, 0, lanes * s.weight_width)
+        return found + estimate_scatter(layer, family, ScatterEngine.latency(layer))
     ring = RotatingStore.is_ring(layer.groups, layer.family)
     # The sums: what goes back to the ring's last word is cleared by the registers.
     found += logic(family, adder(acc, family) * lanes)
@@ -102,32 +105,6 @@ def _engine(layer: LayerParams, family: str) -> Resources:
     held = address + group + 5 * latency + s.payload_width * (latency - 1)
     word = lanes * s.weight_width
     return found + logic(family, 8 + step + 2 * group, held + word, address + group if step else 0)
-
-
-def _scatter(layer: LayerParams, family: str) -> Resources:
-    """The scatter engine of sparse connections, without the memory of weights."""
-    s, lanes, structure = layer.synapse, layer.lanes, layer.structure
-    assert isinstance(structure, SparseParams)
-    acc = s.acc_width
-    words, entries = bits_for(structure.n_words), bits_for(structure.n_entries)
-    # The sums, in a ring; what is on its way back to it is chosen instead of an old word.
-    found = _product(s, family) * lanes + logic(family, adder(acc, family) * lanes)
-    found += memory(lanes * acc, structure.n_words, family)
-    found += logic(family, 3 * lanes * acc, 2 * lanes * acc, 2 * lanes * acc)
-    if layer.folds > 1:
-        found += logic(family, layer.row_lanes * acc * choice(layer.folds), 0)
-    # Where a source's entries begin, and which word of sums each adds to.
-    most = max(len(row) for row in structure.rows)
-    span = entries + bits_for(most + 1) + structure.runs * words
-    found += memory(span, structure.n_in, family)
-    if not structure.runs:
-        found += memory(words, structure.n_entries, family)
-    item = bits_for(s.n_in) + s.payload_width + 3
-    visit = words + entries + s.payload_width + 6
-    latency = AccumulateEngine.latency(s) + 3
-    turn = 4 * adder(words + 1, family) if structure.slots > 1 else 0
-    control = 40 + 3 * entries + 2 * adder(entries, family) + 4 * words + turn
-    return found + logic(family, control, 2 * item + 2 * entries + visit * latency, 2 * item)
 
 
 def _product(s: SynapseParams, family: str) -> Resources:

@@ -15,9 +15,8 @@ import numpy as np
 from spikefab.hdl.conv_params import ConvJoin, GridParams
 from spikefab.hdl.params import NeuronParams
 from spikefab.hdl.scatter import kernel_words
-from spikefab.hdl.sparse_params import SparseParams, compress
 
-__all__ = ["conv_words", "dense_rows", "place_neurons", "sparse_words"]
+__all__ = ["conv_words", "dense_rows", "place_neurons"]
 
 
 def place_neurons(neuron: NeuronParams, grid: GridParams, lanes: int) -> NeuronParams:
@@ -77,11 +76,3 @@ def conv_words(join: ConvJoin, weights: Sequence[np.ndarray], lanes: int) -> lis
     for conv, own in zip(join.convs, weights, strict=True):
         words += kernel_words(conv, own.reshape(conv.out_channels, -1).tolist(), lanes)
     return words
-
-
-def sparse_words(
-    rows: np.ndarray, lanes: int, delays: np.ndarray | None = None
-) -> tuple[SparseParams, list[list[int]]]:
-    """The structure and the words of weights (n_out, n_in), as `dense_rows` gives them, and of
-    their delays."""
-    return compress(rows.tolist(), lanes, None if delays is None else delays.tolist())

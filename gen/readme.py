@@ -96,10 +96,11 @@ def _ranges(manifest: dict[str, Any]) -> str:
     for what, stream in (("inputs", "i"), ("outputs", "o")):
         nodes = manifest.get(what, ())
         if len(nodes) > 1:
+            space = manifest[what[:-1]].get("addresses", nodes[-1]["base"] + nodes[-1]["size"])
+            ends = [*(node["base"] for node in nodes[1:]), space]
             rows = "\n".join(
-                f"| {node['name']} | {node['base']} to {node['base'] + node['size'] - 1} "
-                f"| {node.get('kind', 'events')} |"
-                for node in nodes
+                f"| {node['name']} | {node['base']} to {end - 1} | {node.get('kind', 'events')} |"
+                for node, end in zip(nodes, ends, strict=True)
             )
             told.append(
                 f"\n\n| of `{stream}`'s {what} | addresses | carries |\n|---|---|---|\n{rows}"
@@ -108,6 +109,32 @@ def _ranges(manifest: dict[str, Any]) -> str:
         told.append(
             "\n\nA membrane comes as one event of each neuron a step; a spike's payload is 1."
         )
+    return "".join(told)
+
+
+def _cycles(layer: dict[str, Any]) -> str:
+    """Cycles that an event takes."""
+    fewest, most = layer.get("event_cycles") or [layer["groups"]] * 2
+    return str(most) if fewest == most else f"{fewest} to {most}"
+
+
+def _maps(manifest: dict[str, Any]) -> str:
+    """Addresses that are bit fields."""
+    told = []
+    for what, stream in (("input", "i"), ("output", "o")):
+        for node in manifest.get(what + "s", ()):
+            fields = node.get("fields")
+            if not fields:
+                continue
+            parts = [
+                f"{name} (0 to {size - 1}) from bit {fields[name][0]}"
+                for name, size in zip(("channel", "row", "column"), fields["shape"], strict=True)
+            ]
+            base = f" above {node['base']}" if node["base"] else ""
+            told.append(
+                f"\n\nAddresses of `{stream}`'s {what} `{node['name']}` are bit fields{base}: "
+                f"{', '.join(parts)}."
+            )
     return "".join(told)
 
 
@@ -138,7 +165,7 @@ def design_readme(manifest: dict[str, Any]) -> str:
     layers = "\n".join(
         f"| {layer['name']} | {layer['synapse']['n_in']} → {layer['neuron']['n']} "
         f"| {layer['synapse']['weight_width']} | {layer['neuron']['membrane_width']} "
-        f"| {layer['lanes']} | {layer['groups']} |"
+        f"| {layer['lanes']} | {_cycles(layer)} |"
         for layer in manifest["layers"]
     )
     pins = ""
@@ -160,7 +187,7 @@ Design hash `{manifest["hash"]}`, made by spikefab {manifest["version"]}.
 A step is its events, in any order, then a token; the token of a sample's last step has `last` set,
 and returns every membrane to its initial value. Input `{manifest["input"]["name"]}` takes at most
 {manifest["input"]["max_events"]} event(s) an address a step. Both streams may stall at any time; an
-item that is offered stays until it is taken.{_stop(manifest)}{_ranges(manifest)}
+item that is offered stays until it is taken.{_maps(manifest)}{_stop(manifest)}{_ranges(manifest)}
 
 ## Use the Verilog alone
 

@@ -8,14 +8,17 @@ The network counts neurons; the hardware has addresses in bit fields and neurons
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from spikefab.gen.layout import conv_words, dense_rows, place_neurons, sparse_words
-from spikefab.gen.ports import connect
-from spikefab.gen.qnetwork import ConvConnection, QLayer, QNetwork
+from spikefab.gen.cost_conv import event_cycles, sparse_cycles
+from spikefab.gen.entries import sparse_words
+from spikefab.gen.errors import InputError
+from spikefab.gen.late import by_events, connect_late
+from spikefab.gen.layout import conv_words, dense_rows, place_neurons
+from spikefab.gen.qnetwork import ConvConnection, QInput, QLayer, QNetwork
 from spikefab.hdl.conv_params import ConvJoin, GridParams
 from spikefab.hdl.params import (
     INPUT,
@@ -27,7 +30,7 @@ from spikefab.hdl.params import (
 )
 from spikefab.hdl.sparse_params import SparseParams
 
-__all__ = ["Structure", "find_grids", "fit_lanes", "lower"]
+__all__ = ["Lowering", "Structure", "find_grids", "fit_lanes", "lower"]
 
 Words = list[list[int]]
 
@@ -44,6 +47,28 @@ class Structure:
     output_addresses: np.ndarray
     """int64 (outputs,): the address of each output, all populations side by side."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Numbers are addresses, at both ends."""
+        ends = (
+            (self.input_addresses, self.core.n_inputs),
+            (
+                self.output_addresses,
+                self.core.n_outputs,
+            ),
+        )
+        return all(np.array_equal(found, np.arange(n)) for found, n in ends)
+
+    def inputs(self, qnet: QNetwork) -> list[tuple[QInput, int, GridParams | None]]:
+        """The input nodes, the first address of each, and their maps."""
+        grids = find_grids(qnet)
+        found, base = [], 0
+        for node in qnet.inputs:
+            grid = grids.get(node.name)
+            found.append((node, base, grid))
+            base += _addresses(grid, node.n)
+        return found
+
     def to_addresses(self, x: np.ndarray) -> np.ndarray:
         """Samples (…, inputs) as (…, addresses)."""
         out = np.zeros((*x.shape[:-1], self.core.n_inputs), x.dtype)
@@ -54,6 +79,12 @@ class Structure:
         """Outputs (…, addresses) as (…, outputs)."""
         found: np.ndarray = out[..., self.output_addresses]
         return found
+
+    def from_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        """Outputs (…, outputs) as (…, addresses)."""
+        out = np.zeros((*numbers.shape[:-1], self.core.n_outputs), numbers.dtype)
+        out[..., self.output_addresses] = numbers
+        return out
 
 
 def find_grids(qnet: QNetwork) -> dict[str, GridParams]:
@@ -68,8 +99,11 @@ def find_grids(qnet: QNetwork) -> dict[str, GridParams]:
     ]
     for target, _, params in convs:
         grids.setdefault(target, params.out_grid)
+    # A coder draws and compares input by input, in the order of their numbers.
+    coded = {i.name for i in qnet.inputs} if qnet.input.spiking else set()
     for _, source, params in convs:
-        grids.setdefault(source, params.in_grid)
+        if source not in coded:
+            grids.setdefault(source, params.in_grid)
     return grids
 
 
@@ -95,6 +129,213 @@ def _fits(lanes: int, join: ConvJoin | None) -> bool:
     return True
 
 
+class Lowering:
+    """A network whose layers are still to be given their lanes."""
+
+    def __init__(self, qnet: QNetwork):
+        self.qnet = qnet
+        self.connections = connect_late(qnet)
+        self.grids = find_grids(qnet)
+        layers = range(len(qnet.layers))
+        self.in_sums = [
+            qnet.layers[k].delays is not None and not by_events(qnet, k) for k in layers
+        ]
+        """Of each layer: its synapses have delays, and its engine a ring of sums."""
+        self.joins = [
+            None if self.in_sums[k] else _join(qnet.layers[k], self.grids) for k in layers
+        ]
+        sizes = [_addresses(self.grids.get(i.name), i.n) for i in qnet.inputs]
+        starts = np.cumsum([0, *sizes]).tolist()
+        names = [i.name for i in qnet.inputs]
+        self.sizes = dict(zip(names, sizes, strict=True))
+        self.bases = dict(zip(names, starts, strict=False))
+        self._rows: dict[tuple[int, int], np.ndarray] = {}
+        self._sparse: dict[tuple[int, int], SparseParams | ParamError] = {}
+
+    def layer(self, k: int, limit: int, folds: int, *, sparse: bool | None = None) -> LayerParams:
+        """Layer k on at most `limit` lanes, of which at most `folds` share a neuron datapath.
+
+        `sparse`: keep the words that are not 0 alone; None: where the layer has a convolution that
+        `ConvJoin` cannot have. Raises `InputError` where delays need more lanes.
+        """
+        layer = self.qnet.layers[k]
+        grid, join = self.grids.get(layer.name), self.joins[k]
+        lanes = fit_lanes(limit, grid, join, layer.neuron.n)
+        structure: ConvJoin | SparseParams | None = join
+        if self.in_sums[k]:
+            structure = self.ring(k, lanes)
+        elif join is None and (_has_conv(layer) if sparse is None else sparse):
+            structure = self.sparse(k, lanes)
+        neuron = layer.neuron if grid is None else place_neurons(layer.neuron, grid, lanes)
+        whole = grid is None and lanes >= neuron.n  # of one group, rows may be uneven
+        coding = self.qnet.input
+        return LayerParams(
+            name=layer.name,
+            synapse=replace(layer.synapse, n_in=self._offsets(k)[-1], n_out=neuron.n),
+            neuron=neuron,
+            lanes=lanes,
+            folds=max(f for f in range(1, min(folds, lanes) + 1) if whole or lanes % f == 0),
+            replay=coding.steps if k == 0 and coding.coding == "static" else 0,
+            structure=structure,
+            grid=grid,
+        )
+
+    def sparse(self, k: int, lanes: int) -> SparseParams | None:
+        """The words of layer k that are not 0; None where they are too many to be listed, or where
+        its weights have no 0: every event then visits all words."""
+        if self.qnet.layers[k].synapse.weight_width == 1:
+            return None
+        found = self._entries(k, lanes)
+        return None if isinstance(found, ParamError) else found
+
+    def ring(self, k: int, lanes: int) -> SparseParams:
+        """The ring of sums of layer k. Raises `InputError` where it needs more lanes."""
+        found = self._entries(k, lanes)
+        if isinstance(found, ParamError):
+            raise InputError(f"{self.qnet.layers[k].name}: {found}")
+        return found
+
+    def least_lanes(self, k: int) -> int:
+        """The fewest lanes that layer k can have. Raises `InputError` where none suffice."""
+        lanes = 1
+        while self.in_sums[k] and isinstance(self._entries(k, lanes), ParamError):
+            if lanes >= self.qnet.layers[k].neuron.n:
+                self.ring(k, lanes)
+            lanes = min(2 * lanes, self.qnet.layers[k].neuron.n)
+        return lanes
+
+    def _entries(self, k: int, lanes: int) -> SparseParams | ParamError:
+        if (k, lanes) not in self._sparse:
+            try:
+                found: SparseParams | ParamError = self._sparse_words(k, lanes)[0]
+            except ParamError as error:
+                found = error
+            self._sparse[k, lanes] = found
+        return self._sparse[k, lanes]
+
+    def _sparse_words(self, k: int, lanes: int) -> tuple[SparseParams, Words]:
+        return sparse_words(self.rows(k, lanes), lanes, self._delays(k, lanes))
+
+    def _delays(self, k: int, lanes: int) -> np.ndarray | None:
+        """The delays of layer k as `rows`; None where its engine adds to the step at hand alone."""
+        layer = self.qnet.layers[k]
+        if not self.in_sums[k] or layer.delays is None:
+            return None
+        if layer.synapse.weight_width == 1 and (layer.delays != layer.delays[:1]).any():
+            raise InputError(
+                f"{layer.name}: binary weights have no 0, which delays of a synapse need: give it "
+                "a delay a source, or two bits a weight (ternary)"
+            )
+        return self._matrix(k, layer.delays, lanes)
+
+    def rows(self, k: int, lanes: int) -> np.ndarray:
+        """The weights of layer k as a matrix, a row a place and a column an address."""
+        key = k, lanes if self.qnet.layers[k].name in self.grids else 0
+        if key not in self._rows:
+            self._rows[key] = self._matrix(k, self.qnet.layers[k].weights, lanes)
+        return self._rows[key]
+
+    def _matrix(self, k: int, values: np.ndarray, lanes: int) -> np.ndarray:
+        """Numbers of the synapses of layer k, (n_out, n_in), as `rows`."""
+        layer = self.qnet.layers[k]
+        parts = [
+            dense_rows(values[:, part], source=self.grids.get(edge.source))
+            for part, edge in zip(layer.columns, layer.edges, strict=True)
+        ]
+        target = self.grids.get(layer.name)
+        return dense_rows(np.concatenate(parts, axis=1), target=target, lanes=lanes)
+
+    def words(self, k: int, params: LayerParams) -> Words:
+        """What layer k is filled with."""
+        if isinstance(params.structure, ConvJoin):
+            edges = [edge.connection for edge in self.qnet.layers[k].edges]
+            kernels = [c.kernel for c in edges if isinstance(c, ConvConnection)]
+            return conv_words(params.structure, kernels, params.lanes)
+        if isinstance(params.structure, SparseParams):
+            return self._sparse_words(k, params.lanes)[1]
+        found: Words = self.rows(k, params.lanes).tolist()
+        return found
+
+    def core(self, layers: Sequence[LayerParams]) -> CoreParams:
+        """The core of these layers."""
+        graph: dict[str, Any] = {}
+        if not self.qnet.is_chain or any(
+            port.delays for own in self.connections.ports for port in own
+        ):
+            ports = [
+                tuple(self._port(k, port, layers) for port in own)
+                for k, own in enumerate(self.connections.ports)
+            ]
+            graph = {
+                "ports": tuple(ports),
+                "outputs": self.connections.outputs,
+                "input_size": sum(self.sizes.values()),
+            }
+        return CoreParams(
+            layers=tuple(layers),
+            input_max=self.qnet.input_max,
+            input=self.qnet.input,
+            stop=self.qnet.stop,
+            **graph,
+        )
+
+    def fill(self, core: CoreParams) -> Structure:
+        """A core of this network with its weights and addresses."""
+        qnet, grids = self.qnet, self.grids
+        given = [self.bases[i.name] + _places(grids.get(i.name), i.n) for i in qnet.inputs]
+        shown = [
+            offset + _places(core.layers[k].grid, qnet.layers[k].neuron.n)
+            for k, offset in zip(core.output_layers, core.output_offsets, strict=True)
+        ]
+        # Falls have addresses of their own behind the coder; samples have not.
+        inputs = np.concatenate(given)[: qnet.n_inputs]
+        return Structure(
+            core=core,
+            weights=tuple(self.words(k, params) for k, params in enumerate(core.layers)),
+            input_addresses=inputs,
+            output_addresses=np.concatenate(shown),
+        )
+
+    def event_cycles(self, k: int, params: LayerParams) -> np.ndarray:
+        """Cycles that an event of each source of layer k takes, by number: int64 (n_in,)."""
+        layer = self.qnet.layers[k]
+        if params.structure is None:
+            return np.full(layer.synapse.n_in, params.groups, np.int64)
+        if isinstance(params.structure, ConvJoin):
+            found = [event_cycles(conv, params.lanes).ravel() for conv in params.structure.convs]
+            return np.concatenate(found)
+        every, offsets = sparse_cycles(params.structure), self._offsets(k)
+        places = [_places(self.grids.get(e.source), e.n_source) for e in layer.edges]
+        return every[np.concatenate([a + p for a, p in zip(offsets, places, strict=False)])]
+
+    def _offsets(self, k: int) -> list[int]:
+        """The first address of each edge of layer k, and one more than the last address."""
+        join, layer = self.joins[k], self.qnet.layers[k]
+        if join is not None:
+            return [*(join.offset(j) for j in range(len(layer.edges))), join.n_in]
+        sizes = [_addresses(self.grids.get(edge.source), edge.n_source) for edge in layer.edges]
+        offsets: list[int] = np.cumsum([0, *sizes]).tolist()
+        return offsets
+
+    def _port(self, k: int, port: PortParams, layers: Sequence[LayerParams]) -> PortParams:
+        """A port with addresses for numbers."""
+        if not port.size:
+            return port
+        starts = {part.start: j for j, part in enumerate(self.qnet.layers[k].columns)}
+        edge = starts[port.offset]
+        source = self.qnet.layers[k].edges[edge].source
+        if port.source == INPUT:
+            size, base = self.sizes[source], self.bases[source]
+        else:
+            size, base = layers[port.source].n_addresses, 0
+        delays = port.delays
+        if delays:
+            late = np.zeros(size, np.int64)
+            late[_places(self.grids.get(source), len(delays))] = delays
+            delays = tuple(late.tolist())
+        return replace(port, size=size, base=base, offset=self._offsets(k)[edge], delays=delays)
+
+
 def lower(
     qnet: QNetwork,
     lanes: Sequence[int],
@@ -103,40 +344,10 @@ def lower(
     family: Family = "",
 ) -> Structure:
     """The core of a network. `lanes`, `folds`: upper limits of each layer."""
-    grids = find_grids(qnet)
-    sizes = {i.name: _addresses(grids.get(i.name), i.n) for i in qnet.inputs}
-    made = []
-    for k, layer in enumerate(qnet.layers):
-        most = 1 if folds is None else folds[k]
-        made.append(_layer(qnet, layer, grids, lanes[k], most, family, k))
-    starts = np.cumsum([0, *(n for n in sizes.values())]).tolist()
-    bases = dict(zip(sizes, starts, strict=False))
-    params = [params for params, _, _ in made]
-    names = [layer.name for layer in qnet.layers]
-    graph = {}
-    if not qnet.is_chain:
-        ports = []
-        for k, own in enumerate(connect(qnet).ports):
-            ports.append(tuple(_port(qnet, k, p, made[k][2], params, sizes, bases) for p in own))
-        graph = {
-            "ports": tuple(ports),
-            "outputs": tuple(names.index(out.source) for out in qnet.outputs),
-            "input_size": starts[-1],
-        }
-    core = CoreParams(
-        layers=tuple(params), input_max=qnet.input_max, input=qnet.input, stop=qnet.stop, **graph
-    )
-    given = [bases[i.name] + _places(grids.get(i.name), i.n) for i in qnet.inputs]
-    shown = [
-        offset + _places(params[k].grid, qnet.layers[k].neuron.n)
-        for k, offset in zip(core.output_layers, core.output_offsets, strict=True)
-    ]
-    return Structure(
-        core=core,
-        weights=tuple(words for _, words, _ in made),
-        input_addresses=np.concatenate(given),
-        output_addresses=np.concatenate(shown),
-    )
+    lowering = Lowering(qnet)
+    most = [1] * len(qnet.layers) if folds is None else folds
+    layers = [lowering.layer(k, lanes[k], most[k]) for k in range(len(qnet.layers))]
+    return lowering.fill(lowering.core([replace(layer, family=family) for layer in layers]))
 
 
 def _addresses(grid: GridParams | None, n: int) -> int:
@@ -148,88 +359,18 @@ def _places(grid: GridParams | None, n: int) -> np.ndarray:
     return np.arange(n) if grid is None else np.array(grid.addresses)
 
 
-def _layer(
-    qnet: QNetwork,
-    layer: QLayer,
-    grids: dict[str, GridParams],
-    limit: int,
-    most_folds: int,
-    family: Family,
-    k: int,
-) -> tuple[LayerParams, Words, list[int]]:
-    """Parameters, weights, and the first address of each edge."""
-    grid = grids.get(layer.name)
-    join = _join(layer, grids)
-    lanes = fit_lanes(limit, grid, join, layer.neuron.n)
-    neuron = layer.neuron if grid is None else place_neurons(layer.neuron, grid, lanes)
-    structure: ConvJoin | SparseParams | None = join
-    if join is not None:
-        kernels = [
-            e.connection.kernel for e in layer.edges if isinstance(e.connection, ConvConnection)
-        ]
-        words = conv_words(join, kernels, lanes)
-        offsets, n_in = [join.offset(j) for j in range(len(kernels))], join.n_in
-    else:
-        parts = [dense_rows(edge.weights, source=grids.get(edge.source)) for edge in layer.edges]
-        ends = np.cumsum([0, *(part.shape[1] for part in parts)]).tolist()
-        offsets, n_in = ends[:-1], ends[-1]
-        rows = dense_rows(np.concatenate(parts, axis=1), target=grid, lanes=lanes)
-        words = rows.tolist()
-        if layer.delays is not None:
-            late = [layer.delays[:, part] for part in layer.columns]
-            late = [
-                dense_rows(part, source=grids.get(edge.source))
-                for part, edge in zip(late, layer.edges, strict=True)
-            ]
-            delays = dense_rows(np.concatenate(late, axis=1), target=grid, lanes=lanes)
-            structure, words = sparse_words(rows, lanes, delays)
-        elif any(isinstance(edge.connection, ConvConnection) for edge in layer.edges):
-            with suppress(ParamError):  # too many words: every event then visits all of them
-                structure, words = sparse_words(rows, lanes)
-    params = LayerParams(
-        name=layer.name,
-        synapse=replace(layer.synapse, n_in=n_in, n_out=neuron.n),
-        neuron=neuron,
-        lanes=lanes,
-        folds=max(f for f in range(1, min(most_folds, lanes) + 1) if lanes % f == 0),
-        replay=qnet.input.steps if k == 0 and qnet.input.coding == "static" else 0,
-        family=family,
-        structure=structure,
-        grid=grid,
-    )
-    return params, words, offsets
+def _has_conv(layer: QLayer) -> bool:
+    return any(isinstance(edge.connection, ConvConnection) for edge in layer.edges)
 
 
 def _join(layer: QLayer, grids: dict[str, GridParams]) -> ConvJoin | None:
     """The convolutions of a layer, where it has nothing else and they read its sources' maps."""
     convs = []
     for edge in layer.edges:
-        if not isinstance(edge.connection, ConvConnection) or edge.late:
+        if not isinstance(edge.connection, ConvConnection):
             return None
         params = edge.connection.params
-        if grids[edge.source] != params.in_grid or grids[layer.name] != params.out_grid:
+        if grids.get(edge.source) != params.in_grid or grids[layer.name] != params.out_grid:
             return None
         convs.append(params)
     return ConvJoin(convs=tuple(convs))
-
-
-def _port(
-    qnet: QNetwork,
-    k: int,
-    port: PortParams,
-    offsets: list[int],
-    params: list[LayerParams],
-    sizes: dict[str, int],
-    bases: dict[str, int],
-) -> PortParams:
-    """A port with addresses for numbers."""
-    if not port.size:
-        return port
-    starts = {part.start: j for j, part in enumerate(qnet.layers[k].columns)}
-    edge = starts[port.offset]
-    source = qnet.layers[k].edges[edge].source
-    if port.source == INPUT:
-        size, base = sizes[source], bases[source]
-    else:
-        size, base = params[port.source].n_addresses, 0
-    return replace(port, size=size, base=base, offset=offsets[edge])

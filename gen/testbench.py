@@ -44,7 +44,9 @@ def write_testbench(
         arrays["mem"] = mem
         arrays["graded"] = np.repeat(
             [out["kind"] == "membrane" for out in manifest["outputs"]],
-            [out["size"] for out in manifest["outputs"]],
+            np.diff(
+                [*(out["base"] for out in manifest["outputs"]), manifest["output"]["addresses"]]
+            ),
         )
     with open(folder / "vectors.npz", "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

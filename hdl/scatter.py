@@ -36,6 +36,7 @@ def stored_params(params: LayerParams, n_words: int) -> LayerParams:
         grid=None,
         folds=1,
         replay=0,
+        graded=False,
     )
 
 

@@ -14,8 +14,11 @@ from pathlib import Path
 
 from spikefab.boards.target import find_target
 from spikefab.boards.tools import warm_up
+from spikefab.gen.cost_conv import address_cycles
 from spikefab.gen.errors import InputError
 from spikefab.gen.late import describe_delays
+from spikefab.hdl.params import LayerParams
+from spikefab.hdl.sparse_params import SparseParams
 from spikefab.scripts.console import Output
 from spikefab.scripts.options import (
     add_network,
@@ -104,10 +107,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.say(f"  {line}")
     reasons = zip(plan.core.layers, plan.reasons, plan.storage_reasons, strict=True)
     for k, (layer, reason, where) in enumerate(reasons):
-        cost = f"{_count(layer.groups, 'cycle')} an event"
-        if layer.structure is not None:
-            cost = f"{layer.weight_words / layer.synapse.n_in:.3g} cycles an event on average"
-        line = f"{_count(layer.lanes, 'lane')}, {cost}"
+        line = f"{_count(layer.lanes, 'lane')}, {_event(layer)} an event"
+        if isinstance(layer.structure, SparseParams) and layer.slots == 1:
+            line += f"; sparse, {layer.weight_words:,} words of weights"
         if layer.folds > 1:
             datapaths = _count(layer.row_lanes, "neuron datapath")
             line += f"; {datapaths}, {_count(layer.rows, 'cycle')} a step"
@@ -139,6 +141,13 @@ def run(options: argparse.Namespace, output: Output) -> int:
     extra = {"early_stop": stop.as_dict()} if stop else {}
     output.result({"dir": str(options.out), **extra, **design.manifest})
     return 0
+
+
+def _event(layer: LayerParams) -> str:
+    """Cycles that an event takes."""
+    every = [cycles for cycles in address_cycles(layer) or [layer.groups] if cycles]
+    fewest, most = min(every), max(every)
+    return _count(most, "cycle") if fewest == most else f"{fewest} to {most} cycles"
 
 
 def _count(n: int, what: str) -> str:

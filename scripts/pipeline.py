@@ -290,7 +290,11 @@ def compile_design(
     plan = make_plan(
         qnet, target_budget(target), lanes=lanes, folds=folds, rates=rates, storage=storage
     )
-    cycles = predict_cycles(plan.core, x, spikes, golden.steps_used, encoded=counts)
+    items = x
+    if not plan.structure.is_plain:
+        lead = x.shape[: 1 if samples.input.framed else 2]
+        items = plan.structure.to_addresses(x.reshape(*lead, -1))
+    cycles = predict_cycles(plan.core, items, spikes, golden.steps_used, encoded=counts)
     shell = None
     if target.board is not None:
         shell = board_shell(target.name, plan.core, plan.hash, clock_hz=clock_hz, baud=baud)
@@ -323,13 +327,15 @@ def compile_design(
     return design, plan
 
 
-def _rates(qnet: QNetwork, counts: np.ndarray, spikes: dict[str, np.ndarray]) -> list[float]:
-    """Events an address of each layer's sources in a step, on average."""
+def _rates(
+    qnet: QNetwork, counts: np.ndarray, spikes: dict[str, np.ndarray]
+) -> list[float | np.ndarray]:
+    """Events of each of each layer's sources in a step, on average."""
     flat = counts.reshape(*counts.shape[:2], -1)
     events = (flat != 0) if qnet.input.payload_width else flat
     sources = {name: events[:, :, part] for name, part in qnet.input_ranges.items()} | spikes
     every = [[sources[edge.source] for edge in layer.edges] for layer in qnet.layers]
-    return [float(np.concatenate(parts, axis=2).mean()) for parts in every]
+    return [np.concatenate(parts, axis=2).mean(axis=(0, 1)) for parts in every]
 
 
 def save_result(path: Path, arrays: dict[str, Any]) -> None:

@@ -57,14 +57,29 @@ class Core:
     parts: tuple[OutputPart, ...] = ()
     """The output's populations in the order of their addresses; empty: one, of unknown name."""
 
+    input_at: tuple[int, ...] = ()
+    """The address of each input; empty: input n has address n."""
+    output_at: tuple[int, ...] = ()
+    """The address of each output."""
+
     def output_parts(self, name: str = "output") -> tuple[OutputPart, ...]:
         """`parts`, or the one that `name` is given to."""
         only = OutputPart(name=name, n=self.n_outputs, membrane=self.payload_width > 0)
         return self.parts or (only,)
 
     @property
+    def input_space(self) -> int:
+        """Addresses of the input stream."""
+        return max(self.input_at) + 1 if self.input_at else self.n_inputs
+
+    @property
+    def output_space(self) -> int:
+        """Addresses of the output stream."""
+        return max(self.output_at) + 1 if self.output_at else self.n_outputs
+
+    @property
     def in_width(self) -> int:
-        return 2 + address_width(self.n_inputs) + self.value_width
+        return 2 + address_width(self.input_space) + self.value_width
 
     @property
     def load_width(self) -> int:
@@ -72,7 +87,7 @@ class Core:
 
     @property
     def out_width(self) -> int:
-        return 2 + address_width(self.n_outputs) + self.payload_width
+        return 2 + address_width(self.output_space) + self.payload_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +102,8 @@ class Monitor:
     membrane_width: int
     count_width: int
     """0 for an integrator: no spikes to record."""
+    order: tuple[int, ...] = ()
+    """The place of each neuron among the `n`; empty: neuron k is at k."""
 
     @property
     def groups(self) -> int:

@@ -63,6 +63,10 @@ def encode_items(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Items of all samples in order, and where each sample starts among them. The events of a step
     in order of address, or, with a seed to `shuffle` them, of chance."""
+    if core.input_at:
+        placed = np.zeros((*x.shape[:2], core.input_space), x.dtype)
+        placed[..., core.input_at] = x
+        x = placed
     samples, steps, n = x.shape
     rows = x.reshape(samples * steps, n)
     # A value is one event, a count as many.
@@ -79,7 +83,7 @@ def encode_items(
     row, address = np.nonzero(n_events)
     events = address.astype(np.uint64) << np.uint64(2)
     if core.value_width:
-        at = np.uint64(2 + address_width(core.n_inputs))
+        at = np.uint64(2 + address_width(core.input_space))
         found = events | rows[row, address].astype(np.uint64) << at
     else:
         found = np.repeat(events, rows[row, address])
@@ -99,14 +103,18 @@ def _decode(
     rows, used = _rows((items[token] & np.uint64(2)) != 0, samples, steps)
     if len(used) != samples:
         raise SimulationError(f"the core ended {len(used)} samples of {samples}")
-    width = address_width(core.n_outputs)
+    width = address_width(core.output_space)
     address = ((items >> np.uint64(2)) & np.uint64((1 << width) - 1)).astype(np.int64)
-    at, to = rows[(np.cumsum(token) - token)[~token]], address[~token]
-    if len(to) and int(to.max()) >= core.n_outputs:
-        where = int(np.argmax(to >= core.n_outputs))
+    at, sent = rows[(np.cumsum(token) - token)[~token]], address[~token]
+    numbers = np.full(1 << width, -1)
+    numbers[list(core.output_at) or slice(core.n_outputs)] = np.arange(core.n_outputs)
+    to = numbers[sent]
+    if len(to) and int(to.min()) < 0:
+        where = int(np.argmax(to < 0))
+        what = "address" if core.output_at else "neuron"
         raise SimulationError(
-            f"sample {at[where] // steps}, step {at[where] % steps}: an output event of neuron "
-            f"{to[where]}; there are {core.n_outputs}"
+            f"sample {at[where] // steps}, step {at[where] % steps}: an output event of {what} "
+            f"{sent[where]}; there are {core.n_outputs}"
         )
     counts = np.zeros((samples * steps, core.n_outputs), np.int64)
     np.add.at(counts, (at, to), 1)
@@ -364,7 +372,8 @@ def _read_monitors(
                 raw = _fields(words[:n].reshape(n * m.groups, -1), m.lanes, width, skip)
                 values[rows[:n]] = raw.reshape(n, m.groups * m.lanes)[:, : m.n]
             values[~wanted] = 0
-            arrays.append(values.reshape(samples, steps, m.n))
+            whole = values.reshape(samples, steps, m.n)
+            arrays.append(whole[..., m.order] if m.order else whole)
         out[m.name] = (_signed(arrays[0], m.membrane_width), arrays[1].astype(np.int16))
     return out
 

@@ -62,6 +62,8 @@ def count_lane_use(
         payload_width=0 if last.spiking else last.membrane_width,
         value_width=qnet.input.payload_width,
         changes=qnet.input.coding == "delta",
+        input_at=design.input_addresses,
+        output_at=design.output_addresses,
     )
     folder = design.build / "simulate" / "lanes"
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from spikefab.gen.addresses import place_order
 from spikefab.gen.design import Design, drains
 from spikefab.gen.errors import InputError
 from spikefab.gen.samples import check_samples
@@ -78,6 +79,8 @@ def simulate_rtl(
         stops=qnet.stop is not None,
         load_words=loaded["words"] if loaded else 0,
         drains=drains(design.manifest),
+        input_at=design.input_addresses,
+        output_at=design.output_addresses,
         parts=parts,
     )
     monitors = _monitors(design, record) if record else []
@@ -155,7 +158,8 @@ def _lanes_cost(design: Design) -> list[int]:
     """Cycles that an event costs in each layer."""
     costs = []
     for layer, entry in zip(design.qnetwork().layers, design.manifest["layers"], strict=True):
-        costs.append(-(-layer.neuron.n // int(entry.get("lanes", layer.neuron.n))))
+        groups = -(-layer.neuron.n // int(entry.get("lanes", layer.neuron.n)))
+        costs.append(int(entry.get("event_cycles", [groups])[-1]))
     return costs
 
 
@@ -172,10 +176,11 @@ def _monitors(design: Design, record: Sequence[str]) -> list[Monitor]:
         Monitor(
             name=layer.name,
             path=f"layer{k}.neurons",
-            n=layer.neuron.n,
+            n=int(design.manifest["layers"][k].get("places", layer.neuron.n)),
             lanes=int(design.manifest["layers"][k]["row_lanes"]),
             membrane_width=layer.neuron.membrane_width,
             count_width=layer.neuron.count_width if layer.neuron.spiking else 0,
+            order=place_order(design.manifest["layers"][k]),
         )
         for k, layer in enumerate(layers)
         if layer.name in record

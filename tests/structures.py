@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from strategies import neuron_params
 
 from spikefab.gen.bounds import accumulator_range
-from spikefab.gen.layout import conv_words, dense_rows, place_neurons, sparse_words
+from spikefab.gen.entries import sparse_words
+from spikefab.gen.layout import conv_words, dense_rows, place_neurons
 from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
 from spikefab.hdl.conv_params import ConvJoin, ConvParams, GridParams
 from spikefab.hdl.params import CoreParams, LayerParams, NeuronParams, ParamError, SynapseParams

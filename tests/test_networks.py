@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conv_networks import chain, conv_networks, mixed, pruned, skip
 from graphs import DrawnGraph, graphs
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -95,11 +97,45 @@ def check(
     graded = any(entry["graded"] for entry in layers)
     plan = make_plan(qnet, budget, lanes=lanes, folds=folds, storage=storage, graded=graded)
     assert plan.hash.hex() == design.manifest["hash"]
+    items = x
+    if not plan.structure.is_plain:
+        items = plan.structure.to_addresses(x.reshape(*x.shape[:2], -1))
     predicted = predict_cycles(
-        plan.core, x, spikes, golden.steps_used, encoded=encode(qnet.input, x)
+        plan.core, items, spikes, golden.steps_used, encoded=encode(qnet.input, x)
     )
     np.testing.assert_array_equal(result.cycles, predicted.cycles)
     np.testing.assert_array_equal(result.interval, predicted.interval)
+
+
+@pytest.mark.parametrize(
+    ("make", "lanes", "family", "storage"),
+    [
+        (chain, None, "ecp5", "auto"),
+        (skip, 2, "ecp5", "lutram"),
+        (mixed, 3, "ice40", "spram"),
+        (pruned, 2, "ecp5", "block"),
+    ],
+)
+def test_networks_of_maps(
+    make: Callable[[], QNetwork], lanes: int | None, family: str, storage: Choice, tmp_path: Path
+) -> None:
+    qnet = make()
+    design = make_design(qnet, lanes, tmp_path / "design", storage=storage, family=family)
+    x = (np.random.default_rng(1).random((2, 4, *qnet.input_shape)) < 0.3).astype(np.uint8)
+    check(design, x, back_pressure=0.4, shuffle=3)
+
+
+def check_maps(qnet: QNetwork, number: int, out: Path) -> None:
+    """A drawn network of maps, on a width, a part and with memories that follow from a number."""
+    rng = np.random.default_rng(number)
+    lanes = None if rng.random() < 0.3 else int(rng.integers(1, 9))
+    family = str(rng.choice(sorted(TARGETS)))
+    storage: Any = str(rng.choice(["auto", "block", "logic", LOADED[family]]))
+    most = int(rng.integers(1, 3))
+    qnet = replace(qnet, input_max=most)
+    design = make_design(qnet, lanes, out / "design", storage=storage, family=family)
+    x = rng.integers(0, most + 1, (2, int(rng.integers(1, 5)), *qnet.input_shape))
+    check(design, (x * (rng.random(x.shape) < 0.4)).astype(np.uint8), back_pressure=0.4, shuffle=7)
 
 
 FAMILY = st.sampled_from(sorted(TARGETS))
@@ -124,6 +160,25 @@ COMMON = {
     "derandomize": False,
     "database": None,
 }
+
+
+@seed(26)
+@settings(max_examples=3, **COMMON)
+@given(conv_networks(), st.integers(0, 1 << 20))
+def test_drawn_networks_of_maps(
+    tmp_path_factory: pytest.TempPathFactory, qnet: QNetwork, number: int
+) -> None:
+    check_maps(qnet, number, tmp_path_factory.mktemp("maps"))
+
+
+@pytest.mark.slow
+@seed(27)
+@settings(max_examples=60, **COMMON)
+@given(conv_networks(), st.integers(0, 1 << 20))
+def test_many_drawn_networks_of_maps(
+    tmp_path_factory: pytest.TempPathFactory, qnet: QNetwork, number: int
+) -> None:
+    check_maps(qnet, number, tmp_path_factory.mktemp("maps"))
 
 
 @seed(20)

@@ -19,7 +19,7 @@ MAX_STEPS = 65535
 """The board counts a sample's steps in 16 bits."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DesignFacts:
     """What the driver needs to know of a design."""
 
@@ -27,6 +27,10 @@ class DesignFacts:
     design_hash: bytes
     input_shape: tuple[int, ...]
     n_inputs: int
+    input_addresses: np.ndarray
+    """int64 (n_inputs,): the address of each input."""
+    input_space: int
+    """Addresses of the input stream."""
     coding: str
     """What samples hold, as `InputParams.coding`."""
     input_width: int
@@ -35,6 +39,10 @@ class DesignFacts:
     """Steps that a frame becomes, where a sample is one; else 0."""
     max_events: int
     n_outputs: int
+    output_addresses: np.ndarray
+    """int64 (n_outputs,): the address of each output."""
+    output_space: int
+    """Addresses of the output stream."""
     output_width: int
     """Bits of an output event's payload; 0: all are spikes."""
     counted: tuple[tuple[int, int], ...]
@@ -80,20 +88,35 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
             raise HostError(f"{where}: format {manifest['format']!r}, this driver reads 1; compile "
                             f"the design again or update the driver")  # fmt: skip
         output = manifest["output"]
+        ends = {
+            what: _addresses(manifest.get(what + "s", ()), int(manifest[what]["size"]))
+            for what in ("input", "output")
+        }
+        spaces = {
+            what: int(manifest[what].get("addresses", manifest[what]["size"]))
+            for what in ("input", "output")
+        }
+        bases = [int(part["base"]) for part in manifest.get("outputs", ())]
         facts = DesignFacts(
             name=str(manifest["name"]),
             design_hash=bytes.fromhex(manifest["hash"]),
             input_shape=tuple(int(n) for n in manifest["input"]["shape"]),
             n_inputs=int(manifest["input"]["size"]),
+            input_addresses=ends["input"],
+            input_space=spaces["input"],
             coding=str(manifest["input"].get("coding", "spikes")),
             input_width=int(manifest["input"].get("payload_width", 0)),
             frame_steps=int(manifest["input"].get("steps", 0)),
             max_events=int(manifest["input"]["max_events"]),
             n_outputs=int(output["size"]),
+            output_addresses=ends["output"],
+            output_space=spaces["output"],
             output_width=0 if output["kind"] == "spikes" else int(output["payload_width"]),
             counted=tuple(
-                (int(part["base"]), int(part["base"]) + int(part["size"]))
-                for part in manifest.get("outputs", ())
+                (int(part["base"]), end)
+                for part, end in zip(
+                    manifest.get("outputs", ()), [*bases[1:], spaces["output"]], strict=False
+                )
                 if output["kind"] == "mixed" and part["kind"] == "spikes"
             ),
             steps=None if manifest.get("steps") is None else int(manifest["steps"]),
@@ -110,6 +133,25 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
         raise HostError(f"{where}: hash of {len(facts.design_hash)} bytes, must be 16; compile "
                         f"the design again")  # fmt: skip
     return facts
+
+
+def _addresses(nodes: Any, size: int) -> np.ndarray:
+    """The address of each neuron of the nodes, side by side."""
+    if not any(node.get("fields") for node in nodes):
+        return np.arange(size)
+    found = []
+    for node in nodes:
+        own = np.arange(int(node["size"]))
+        fields = node.get("fields")
+        if fields:
+            channel, row, column = np.indices(fields["shape"])
+            own = channel << int(fields["channel"][0])
+            own = own + (row << int(fields["row"][0])) + (column << int(fields["column"][0]))
+        found.append(int(node["base"]) + own.ravel())
+    addresses = np.concatenate(found)
+    if len(addresses) != size:
+        raise ValueError(f"{len(addresses)} addresses for {size} numbers")
+    return addresses
 
 
 def read_image(source: dict[str, Any] | str | Path, facts: DesignFacts) -> np.ndarray:

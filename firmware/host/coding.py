@@ -28,7 +28,7 @@ class Events:
 
 
 def sample_events(sample: np.ndarray, facts: DesignFacts) -> Events:
-    """The events of one sample, (steps, inputs); a framed one has one step.
+    """The events of one sample, (steps, inputs), by address; a framed one has one step.
 
     Without values a count of n is n events. With values each number that is not 0 is one event,
     with delta coding each that is not as it was in the step before, at first 0.
@@ -40,6 +40,7 @@ def sample_events(sample: np.ndarray, facts: DesignFacts) -> Events:
     else:
         step, address = np.nonzero(sample)
     value = sample[step, address]
+    address = facts.input_addresses[address]
     if facts.input_width:
         return Events(step=step, address=address, value=value, n_steps=len(sample))
     return Events(

@@ -95,10 +95,10 @@ class Board:
         self.retries = retries
         self._transport = transport
         self._session = Session(transport, name, clock, timeout)
-        self._words_in = Words(self.facts.n_inputs, int(self.facts.input_width > 0))
+        self._words_in = Words(self.facts.input_space, int(self.facts.input_width > 0))
         width = self.facts.output_width
         payload = 0 if width == 0 else 4 if width <= 32 else 5
-        self._words_out = Words(self.facts.n_outputs, payload, self.facts.counted)
+        self._words_out = Words(self.facts.output_space, payload, self.facts.counted)
         self.identity = self._sync(SEND_EVENTS | SEND_SCORES)
 
     @classmethod
@@ -292,7 +292,7 @@ class Board:
             )
         shape = (identity.n_inputs, identity.n_outputs, identity.input_width,
                  identity.output_width, identity.load_words)  # fmt: skip
-        if shape != (facts.n_inputs, facts.n_outputs, facts.input_width, facts.output_width,
+        if shape != (facts.input_space, facts.output_space, facts.input_width, facts.output_width,
                      facts.load_words):  # fmt: skip
             raise HostError(f"{name}: the board's link is built for (inputs, outputs, input bits, "
                             f"output bits, words to load) = {shape}, the manifest says otherwise; "
@@ -315,7 +315,7 @@ class _Inbox:
     def __post_init__(self) -> None:
         b, t, _ = self.x.shape
         self.steps = t = self.facts.frame_steps or t
-        n = self.facts.n_outputs
+        n = self.facts.output_space
         wide = np.int64 if self.facts.output_width > 32 else np.int32
         self.spikes = np.zeros((b, t, n), np.int16) if self.events else None
         graded = self.events and self.facts.is_membrane
@@ -344,7 +344,7 @@ class _Inbox:
         k = self.n_done
         if k >= len(self.x):
             raise FrameError("more results than samples")
-        n, used = self.facts.n_outputs, result.steps
+        n, used = self.facts.output_space, result.steps
         n_in = len(sample_events(self.x[k], self.facts))
         # A sample that ends early may do so before all its events are in.
         complete = used == self.steps and result.n_events_in == n_in & 255
@@ -378,8 +378,13 @@ class _Inbox:
 
     def result(self, n_retries: int, n_line_bytes: tuple[int, int]) -> RunResult:
         classes, cycles, steps_used, n_in = self.counts
+        at = self.facts.output_addresses
+        numbers = np.zeros(self.facts.output_space, np.int64)
+        numbers[at] = np.arange(len(at))
         return RunResult(
-            spikes=self.spikes, mem=self.mem, classes=classes, scores=self.scores, cycles=cycles,
+            spikes=None if self.spikes is None else self.spikes[..., at],
+            mem=None if self.mem is None else self.mem[..., at],
+            classes=numbers[classes], scores=self.scores[:, at], cycles=cycles,
             steps_used=steps_used, n_events_in=n_in, n_retries=n_retries,
             n_line_bytes=n_line_bytes,
         )  # fmt: skip

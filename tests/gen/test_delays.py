@@ -13,15 +13,17 @@ from float_networks import make_neuron
 
 from spikefab.gen.delays import late_biases, late_weights, one_delay, undelayed
 from spikefab.gen.dialect import parse_dialect
+from spikefab.gen.entries import sparse_words
 from spikefab.gen.errors import InputError
 from spikefab.gen.estimate import estimate_core
-from spikefab.gen.late import by_events, connect_late, ring_words, structure_of
+from spikefab.gen.late import by_events, connect_late
 from spikefab.gen.network import Input, Network, Output, Projection
 from spikefab.gen.operations import Bias, Conv, Delay, Dense, Operation, Scale, SumPool
 from spikefab.gen.plan import make_plan
 from spikefab.gen.ports import connect
 from spikefab.gen.qnetwork import DenseConnection, QNetwork, dense_edge
 from spikefab.gen.quantise import QuantiseOptions, quantise
+from spikefab.gen.structure import Lowering
 from spikefab.hdl.params import InputParams, StopParams
 from spikefab.hdl.sparse_params import SparseParams, compress
 from spikefab.sim.activity import record_activity
@@ -189,7 +191,7 @@ def test_entries_are_those_of_the_hardware() -> None:
         delays = rng.integers(0, 4, (n_out, n_in))
         lanes = int(rng.integers(1, n_out + 1))
         expected = compress(weights.tolist(), lanes, delays.tolist())
-        assert ring_words(weights, delays, lanes) == expected
+        assert sparse_words(weights, lanes, delays) == expected
     # With a delay a source, some words of zeros stay, so that each source's follow each other.
     filled = 0
     for _ in range(100):
@@ -198,7 +200,7 @@ def test_entries_are_those_of_the_hardware() -> None:
         delays = np.broadcast_to(rng.integers(0, 4, n_in), weights.shape)
         lanes = int(rng.integers(1, n_out + 1))
         plain = compress(weights.tolist(), lanes, delays.tolist())
-        made = ring_words(weights, delays, lanes)
+        made = sparse_words(weights, lanes, delays)
         assert made[0].n_entries <= 1.25 * plain[0].n_entries
         assert held(*made) == held(*plain)
         if made != plain:
@@ -258,11 +260,12 @@ def test_what_is_refused() -> None:
             connect(replace(qnet, **change))
     binary = late_chain(weights, delays, bits=1)
     with pytest.raises(InputError, match="binary weights have no 0"):
-        structure_of(binary.layers[0], 2)
-    assert structure_of(late_chain(weights, delays[0], bits=1).layers[0], 2) is not None
+        Lowering(binary).ring(0, 2)
+    each = replace(late_chain(weights, delays[0], bits=1), input_max=2)
+    assert Lowering(each).ring(0, 2).slots == 3
     wide = late_chain(np.ones((300, 300), int), np.ones(300, int))
     with pytest.raises(InputError, match="use more lanes"):
-        structure_of(wide.layers[0], 1)
+        Lowering(wide).ring(0, 1)
     static = InputParams(coding="static", payload_width=3, steps=4)
     with pytest.raises(InputError, match=r"--input static: node 'ears-a' holds a delay"):
         quantise(late_graph("norse", 0), QuantiseOptions(input=static))

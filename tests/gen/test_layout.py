@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikefab.gen.layout import conv_words, dense_rows, place_neurons, sparse_words
+from spikefab.gen.entries import sparse_words
+from spikefab.gen.layout import conv_words, dense_rows, place_neurons
 from spikefab.hdl.conv_params import ConvJoin, ConvParams, GridParams
 from spikefab.hdl.params import CurrentParams, NeuronParams
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conv_networks import chain, pruned
 from designs import make_network
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from spikefab.gen.estimate import Budget, estimate_core
 from spikefab.gen.plan import DEFAULT_RATE, FILL, MAX_AUTO_LANES, Plan, make_plan
 from spikefab.gen.qnetwork import QNetwork, QOutput
 from spikefab.gen.storage import Choice
+from spikefab.hdl.sparse_params import SparseParams
 
 ECP5 = Budget(lut=24_288, ff=24_288, ram=56, dsp=28, family="ecp5")
 UP5K = Budget(lut=5_280, ff=5_280, ram=30, dsp=8, family="ice40")
@@ -173,6 +175,44 @@ def test_reasons() -> None:
     wide = make_plan(make_network([2, 300]), replace(ECP5, lut=10**7, ff=10**7, ram=10**4))
     assert lanes(wide)[0] <= MAX_AUTO_LANES
     assert wide.reasons == (f"the slowest layer; `auto` stops at {MAX_AUTO_LANES} lanes",)
+
+
+def test_words_of_zeros_are_left_out_where_they_are_most() -> None:
+    plan = make_plan(pruned(), ECP5, lanes=2)
+    for layer, busy in zip(plan.core.layers, plan.busy, strict=True):
+        assert isinstance(layer.structure, SparseParams)
+        assert busy < layer.synapse.n_in * DEFAULT_RATE * layer.groups / 2
+    # A word of many weights is seldom all zero, and one word a source costs a cycle anyway.
+    assert all(layer.structure is None for layer in make_plan(pruned(), ECP5, lanes=30).core.layers)
+    assert make_plan(make_network([9, 20]), ECP5, lanes=1).core.layers[0].structure is None
+
+
+def test_lanes_and_cycles_of_maps() -> None:
+    """Lanes divide channels; a step's cycles are those of the kernel positions that exist."""
+    qnet = chain()
+    plan = make_plan(qnet, ECP5, rates=[0.5, *[0.0] * 4])
+    c1 = plan.core.layers[0]
+    assert [layer.lanes for layer in plan.core.layers][:1] == [4]
+    assert plan.reasons[0] == "one lane a channel: no layer is slower"
+    # Each input of 10 x 10 behind 5 x 5 at a stride of 2, a row and column of zeros around.
+    hits = [sum(0 <= 2 * o + k - 1 < 10 and 2 * o + k - 1 == y for o in range(4) for k in range(5))
+            for y in range(10)]  # fmt: skip
+    assert plan.busy[0] == 0.5 * 2 * sum(max(1, a * b) for a in hits for b in hits)
+    assert plan.step_cycles()[0] == plan.busy[0] + c1.rows
+    # Of a layer that waits, more lanes share a datapath, while it stays the faster one.
+    cycles = plan.step_cycles()
+    assert max(cycles) == cycles[0]
+    tight = make_plan(qnet, replace(ECP5, lut=1500), rates=[0.5, *[0.0] * 4])
+    assert max(tight.step_cycles()) >= max(cycles)
+
+
+def test_one_rate_a_source() -> None:
+    qnet = make_network([10, 6, 3])
+    rates = np.zeros(10)
+    rates[3] = 2.0
+    plan = make_plan(qnet, UP5K, lanes=[2, 3], rates=[rates, 0.25])
+    assert plan.rates == (0.2, 0.25)
+    assert plan.step_cycles() == [3 * (1 + 2), 1 * (1 + 1.5)]
 
 
 def test_step_cycles_are_events_and_a_pass() -> None:

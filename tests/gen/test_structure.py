@@ -8,107 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conv_networks import chain, conv, dense, drawn, layer, mixed, network, skip
 from helpers import drive, from_items, to_items
 
 from spikefab.gen.cost import predict_cycles
-from spikefab.gen.qnetwork import (
-    Connection,
-    ConvConnection,
-    DenseConnection,
-    QEdge,
-    QInput,
-    QLayer,
-    QNetwork,
-    QOutput,
-)
+from spikefab.gen.qnetwork import ConvConnection, QNetwork
 from spikefab.gen.structure import Structure, find_grids, fit_lanes, lower
 from spikefab.hdl.conv_params import ConvJoin, ConvParams, GridParams
 from spikefab.hdl.core import SpikingCore
-from spikefab.hdl.params import NeuronParams, SynapseParams
 from spikefab.hdl.sparse_params import SparseParams
 from spikefab.sim.golden import run_golden
-
-AROUND = ((1, 1), (1, 1))
-
-
-def drawn(*shape: int) -> np.ndarray:
-    """Weights, more of them positive: the same for the same shape."""
-    return np.random.default_rng(sum(shape)).integers(-5, 8, shape).astype(np.int8)
-
-
-def conv(in_shape: tuple[int, int, int], out: int, kernel: int, **fields: object) -> ConvConnection:
-    params = ConvParams(in_shape=in_shape, out_channels=out, kernel=(kernel, kernel), **fields)  # type: ignore[arg-type]
-    shape = (out, in_shape[0] // params.groups, kernel, kernel)
-    return ConvConnection(params=params, kernel=drawn(*shape))
-
-
-def dense(n_out: int, n_in: int) -> DenseConnection:
-    return DenseConnection(weights=drawn(n_out, n_in))
-
-
-def layer(name: str, *edges: tuple[str, Connection], spiking: bool = True) -> QLayer:
-    """A layer of leaky neurons, a threshold each."""
-    made = tuple(
-        QEdge(source=source.removeprefix("~"), connection=c, recurrent=source.startswith("~"))
-        for source, c in edges
-    )
-    n = made[0].connection.n_out
-    high = sum(np.maximum(e.weights, 0).sum(1, dtype=int).max() for e in made)
-    low = sum(np.minimum(e.weights, 0).sum(1, dtype=int).min() for e in made)
-    neuron = NeuronParams(
-        n=n, fraction_bits=2, membrane_width=14, saturate=True, leak_num=(13,), leak_shift=4,
-        threshold=tuple(range(20, 20 + n)), bias=(3,),
-        spiking=spiking, reset="subtract" if spiking else "none",
-    )  # fmt: skip
-    synapse = SynapseParams(
-        n_in=sum(e.n_source for e in made), n_out=n, weight_width=4,
-        acc_min=2 * int(low), acc_max=2 * int(high),
-    )  # fmt: skip
-    return QLayer(name=name, edges=made, synapse=synapse, neuron=neuron, scale=np.ones(1))
-
-
-def network(shape: tuple[int, ...], *layers: QLayer) -> QNetwork:
-    return QNetwork(
-        name="net",
-        inputs=(QInput(name="in", shape=shape),),
-        layers=layers,
-        outputs=(QOutput(name="out", source=layers[-1].name),),
-    )
-
-
-def chain() -> QNetwork:
-    """The N-MNIST network of the NIR paper, smaller."""
-    return network(
-        (2, 10, 10),
-        layer("c1", ("in", conv((2, 10, 10), 4, 5, stride=(2, 2), padding=AROUND))),
-        layer("c2", ("c1", conv((4, 4, 4), 6, 3, padding=AROUND))),
-        layer("c3", ("c2", conv((6, 4, 4), 3, 3, padding=AROUND, pool_kernel=(2, 2),
-                                pool_stride=(2, 2)))),
-        layer("d1", ("c3", dense(7, 12))),
-        layer("d2", ("d1", dense(3, 7)), spiking=False),
-    )  # fmt: skip
-
-
-def skip() -> QNetwork:
-    """A residual block, a recurrent convolution, and a population that dense weights make maps."""
-    return network(
-        (1, 6, 5),
-        layer("c1", ("in", conv((1, 6, 5), 3, 3, padding=AROUND))),
-        layer("c2", ("c1", conv((3, 6, 5), 3, 3, padding=AROUND))),
-        layer("add", ("c1", conv((3, 6, 5), 3, 1, groups=3)), ("c2", conv((3, 6, 5), 3, 1))),
-        layer("loop", ("~loop", conv((2, 3, 3), 2, 3, padding=AROUND)),
-              ("add", conv((3, 6, 5), 2, 2, stride=(2, 2), padding=((0, 0), (0, 1))))),
-    )  # fmt: skip
-
-
-def mixed() -> QNetwork:
-    """A convolution and dense weights into one population: its words that are not 0."""
-    return network(
-        (2, 4, 3),
-        layer("a", ("in", dense(12, 24))),
-        layer("b", ("in", conv((2, 4, 3), 3, 2)), ("a", dense(18, 12))),
-        layer("c", ("b", conv((3, 3, 2), 2, 3, padding=AROUND))),
-    )
 
 
 def late() -> QNetwork:
@@ -170,7 +79,12 @@ def test_structures() -> None:
     assert len(join.convs) == 2
     assert made.core.layers[2].lanes == 2  # the skip's word is shared by its groups
     made = lower(late(), [2] * 4)
-    assert [c.slots for c in made.core.layers] == [1, 2, 2, 2]
+    # Delays of sources stand in front of the address generators of two, in rings of events.
+    assert [c.slots for c in made.core.layers] == [1, 1, 2, 1]
+    assert isinstance(made.core.layers[1].structure, ConvJoin)
+    assert isinstance(made.core.layers[2].structure, SparseParams)
+    rings = [any(any(port.delays) for port in own) for own in made.core.ports]
+    assert rings == [False, True, False, True]
     made = lower(mixed(), [2] * 3)
     assert isinstance(made.core.layers[1].structure, SparseParams)
     assert find_grids(mixed())["in"].shape == (2, 4, 3)

@@ -119,7 +119,7 @@ def test_compile_predicts_what_the_data_cost(
     assert predicted["cycles_per_inference"] == cycles.cycles.mean()
     assert predicted["interval_cycles"] == cycles.interval.mean()
     assert predicted["basis"] == samples.basis
-    assert plan.rates == (part.mean(), golden.spikes["hidden"].mean())
+    assert plan.rates == pytest.approx((part.mean(), golden.spikes["hidden"].mean()))
     assert [layer.lanes for layer in plan.core.layers] == [2, 3]
     with np.load(design.path / "testbench" / "vectors.npz") as vectors:
         np.testing.assert_array_equal(vectors["x"], x[:VECTOR_SAMPLES])
