@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from spikefab.gen.cells import Resources, adder, bits_for, choice, logic, memory
 from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.params import LayerParams
+from spikefab.hdl.shared_params import Phase
 from spikefab.hdl.sparse_params import SparseParams
 
 __all__ = ["estimate_scatter"]
 
 
-def estimate_scatter(layer: LayerParams, family: str, latency: int) -> Resources:
+def estimate_scatter(
+    layer: LayerParams, family: str, latency: int, phases: Sequence[Phase] = ()
+) -> Resources:
     """The memory of sums, what brings a new sum past it, and the address generator. `latency`: of
-    a visit's way to the adder, in cycles."""
+    a visit's way to the adder, in cycles; `phases`: of layers that share the engine."""
     width = layer.lanes * layer.synapse.acc_width
     found = memory(width, layer.slots * layer.groups, family)
     # The addition; a choice in front of it and one in front of the register; zero for a token.
@@ -31,7 +34,7 @@ def estimate_scatter(layer: LayerParams, family: str, latency: int) -> Resources
     if isinstance(layer.structure, ConvJoin):
         return found + _positions(layer, layer.structure, family)
     assert layer.structure is not None
-    return found + _entries(layer, layer.structure, family)
+    return found + _entries(layer, layer.structure, family, phases)
 
 
 def _positions(layer: LayerParams, join: ConvJoin, family: str) -> Resources:
@@ -56,12 +59,15 @@ def _tables(conv: ConvParams, layer: LayerParams, weights: int, word: int) -> in
     return sum((weights + word + 3) * -(-size // 16) for size in sizes if size > 2)
 
 
-def _entries(layer: LayerParams, sparse: SparseParams, family: str) -> Resources:
+def _entries(
+    layer: LayerParams, sparse: SparseParams, family: str, phases: Sequence[Phase]
+) -> Resources:
     """The address generator of compressed rows: where each source's entries begin, how many they
     are, and the word of each."""
     entry, word = bits_for(max(2, sparse.n_entries)), bits_for(max(2, sparse.n_words))
-    most = max(len(row) for row in sparse.rows)
-    found = memory(entry + bits_for(most + 1) + sparse.runs * word, sparse.n_in, family)
+    most = max([*map(len, sparse.rows), *(phase.words for phase in phases)])
+    n_in = sparse.n_in + len(phases)
+    found = memory(entry + bits_for(most + 1) + sparse.runs * word, n_in, family)
     if not sparse.runs:
         found += memory(word, sparse.n_entries, family)
     source, payload = bits_for(sparse.n_in), layer.synapse.payload_width

@@ -31,6 +31,8 @@ from spikefab.hdl.replay import Replay
 from spikefab.hdl.route import Fork, Merge, MergePort, Window
 from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
+from spikefab.hdl.shared import SharedLayer
+from spikefab.hdl.shared_params import SharedParams, shared_units
 from spikefab.hdl.stop import EarlyStop, StepGate
 
 __all__ = [
@@ -180,7 +182,8 @@ def output_merge(params: CoreParams) -> Merge:
 
 
 class SpikingCore(wiring.Component):
-    """A network: `layer0`, `layer1`, … in a chain, or as `CoreParams.ports` connect them.
+    """A network: `layer0`, `layer1`, … in a chain, or as `CoreParams.ports` connect them. Layers of
+    a chain that share an engine are one block, `layers0_2`.
 
     Where a source has several consumers stands a `Fork`, where a layer has several sources, or a
     part of the inputs, a `Merge`, and a queue before it where a port has a `depth`; another one
@@ -253,7 +256,16 @@ class SpikingCore(wiring.Component):
             m.d.comb += draining.eq(front.closed)
             here = front.o
         layers: list[Layer] = []
-        for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
+        for unit in shared_units(len(self.params.layers), self.params.shared):
+            k = unit[0]
+            if len(unit) > 1:
+                shared = SharedParams(tuple(self.params.layers[j] for j in unit))
+                several = SharedLayer(shared, [self.weights[j] for j in unit])
+                m.submodules[f"layers{k}_{unit[-1]}"] = several
+                wiring.connect(m, here, several.i)
+                here = several.o
+                continue
+            params, weights = self.params.layers[k], self.weights[k]
             stoppable = stop is not None and params.replay > 0
             m.submodules[f"layer{k}"] = layer = Layer(params, weights, stoppable=stoppable)
             front = layer if stoppable else front
