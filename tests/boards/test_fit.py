@@ -48,7 +48,9 @@ def test_a_network_that_does_not_fit_is_refused_with_the_budget() -> None:
     assert sum(named[:-1]) == named[-1] == estimate_core(core, "ice40").lut
     assert last.startswith("use less network, or a bigger part (ecp5-25f has room)")
     (warning,) = check_fit(target, core, title="deep", cure=CURE, oversize=True)
-    assert warning.startswith("warning: probably too many logic cells, flip-flops and block RAMs for up5k")
+    assert warning.startswith(
+        "warning: probably too many logic cells, flip-flops and block RAMs for up5k"
+    )
     # The part that is named has room.
     other = core_of([64, *[24] * 30, 10], "ecp5-25f")
     assert check_fit(find_target("ecp5-25f"), other, title="deep", cure=CURE) == []
