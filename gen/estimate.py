@@ -34,18 +34,15 @@ __all__ = [
     "estimate_layer",
     "estimate_link",
     "estimate_shared",
+    "estimate_unit",
     "weight_memory",
 ]
 
 
 def estimate_core(core: CoreParams, family: str) -> Resources:
     """A core: its layers and what stands between and around them."""
-    layers = (
-        estimate_layer(core.layers[unit[0]], family)
-        if len(unit) == 1
-        else estimate_shared(SharedParams(core.layers[unit[0] : unit[-1] + 1]), family)
-        for unit in shared_units(len(core.layers), core.shared)
-    )
+    units = shared_units(len(core.layers), core.shared)
+    layers = (estimate_unit(core, unit, family) for unit in units)
     between = estimate_loads(core, family) + estimate_route(core, family)
     return sum(layers, estimate_around(core, family) + between)
 
@@ -61,6 +58,13 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
     out = _spikes(layer, family) if layer.neuron.spiking else _membranes(layer, family)
     engine = _engine(layer, family) + weight_memory(layer, family) + _replay(layer, family)
     return engine + estimate_neurons(layer, family) + out
+
+
+def estimate_unit(core: CoreParams, unit: range, family: str) -> Resources:
+    """What has one engine: a layer, or several that share it, as `shared_units` has them."""
+    if len(unit) == 1:
+        return estimate_layer(core.layers[unit[0]], family)
+    return estimate_shared(SharedParams(core.layers[unit[0] : unit[-1] + 1]), family)
 
 
 def estimate_shared(shared: SharedParams, family: str) -> Resources:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spikefab.gen.addresses import place_order
 from spikefab.gen.design import Design, drains
 from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QLayer
@@ -175,13 +174,13 @@ def _monitors(design: Design, record: Sequence[str]) -> list[Monitor]:
         )
     entries = design.manifest["layers"]
     return [
-        _monitor(k, layer, entry)
+        _monitor(k, layer, entry, design.place_order(k))
         for k, (layer, entry) in enumerate(zip(layers, entries, strict=True))
         if layer.name in record
     ]
 
 
-def _monitor(k: int, layer: QLayer, entry: dict[str, Any]) -> Monitor:
+def _monitor(k: int, layer: QLayer, entry: dict[str, Any], order: tuple[int, ...]) -> Monitor:
     """One population's neuron array, or its part of one that several share."""
     shared = entry.get("shared")
     counts = layer.neuron.count_width if layer.neuron.spiking else 0
@@ -203,5 +202,5 @@ def _monitor(k: int, layer: QLayer, entry: dict[str, Any]) -> Monitor:
         lanes=int(entry["row_lanes"]),
         membrane_width=layer.neuron.membrane_width,
         count_width=counts,
-        order=place_order(entry),
+        order=order,
     )
