@@ -30,7 +30,8 @@ _TITLES = {
 
 
 def needs(target: Target, core: CoreParams) -> dict[str, Resources]:
-    """What each layer, or the layers of an engine, are estimated to take, what is around and between them, and the link."""
+    """What each layer, or those that share an engine, are estimated to take, what is around and
+    between them, and the link."""
     family = target.family
     found = {
         "+".join(core.layers[k].name for k in unit): estimate_unit(core, unit, family)

@@ -34,7 +34,7 @@ from spikefab.hdl.load import WORD, LoadLayout, load_columns, load_words
 from spikefab.hdl.params import CoreParams, LayerParams
 from spikefab.hdl.scatter import stored_params
 from spikefab.hdl.shared import shared_words
-from spikefab.hdl.shared_params import SharedParams
+from spikefab.hdl.shared_params import SharedParams, engine_layers, shared_units
 from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.weights import pack_weights
 
@@ -153,16 +153,20 @@ def _write_memories(plan: Plan, folder: Path) -> None:
     """One hexadecimal word a line, as `$readmemh` reads it: each layer's, and what is loaded."""
     folder.mkdir()
     loaded: list[str] = []
-    in_runs: set[int] = set()
-    for first, last in plan.core.shared:
-        shared = SharedParams(plan.core.layers[first : last + 1])
-        rows = shared_words(shared, plan.structure.weights[first : last + 1])
-        _write_words(folder / f"{_module(first, last)}_weights.hex", shared.engine, rows)
-        in_runs |= {*range(first, last + 1)}
-    for k, (rows, params) in enumerate(zip(plan.structure.weights, plan.core.layers, strict=True)):
-        if k in in_runs:
-            continue
-        words = _write_words(folder / f"layer{k}_weights.hex", params, rows)
+    core, weights = plan.core, plan.structure.weights
+    for unit in shared_units(len(core.layers), core.shared):
+        first, last = unit[0], unit[-1]
+        if first < last:
+            shared = SharedParams(core.layers[first : last + 1])
+            params, rows = shared.engine, shared_words(shared, weights[first : last + 1])
+        else:
+            params, rows = core.layers[first], weights[first]
+        words = _packed(params, rows)
+        digits = -(-params.word_width // 4)
+        lines = [f"{word:0{digits}x}" for word in words]
+        (folder / f"{_module(first, last)}_weights.hex").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8"
+        )
         mask = (1 << WORD) - 1
         loaded += [
             f"{word >> column * WORD & mask:04x}"
@@ -173,17 +177,9 @@ def _write_memories(plan: Plan, folder: Path) -> None:
         (folder / "load.hex").write_text("\n".join(loaded) + "\n", encoding="utf-8")
 
 
-def _write_words(file: Path, params: LayerParams, rows: list[list[int]]) -> list[int]:
-    words = _packed(params, rows)
-    digits = -(-params.word_width // 4)
-    lines = [f"{word:0{digits}x}" for word in words]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return words
-
-
 def _module(first: int, last: int) -> str:
-    """The instance of layers that share an engine."""
-    return f"layers{first}_{last}"
+    """The instance of a layer, or of layers that share an engine."""
+    return f"layer{first}" if first == last else f"layers{first}_{last}"
 
 
 def _addressed(plan: Plan, x: np.ndarray) -> np.ndarray:
@@ -239,7 +235,7 @@ def _manifest(
     place["clock_hz"] = shell.clock_hz if shell else target.clock_hz
     place["oscillator_hz"] = shell.oscillator_hz if shell else None
     place["baud"] = shell.baud if shell else None
-    n_loaded = load_words(core.layers)
+    n_loaded = load_words(engine_layers(core))
     layers = []
     for k, (layer, params, reason) in enumerate(
         zip(qnet.layers, core.layers, plan.reasons, strict=True)

@@ -15,7 +15,7 @@ from spikefab.gen.estimate import Budget, Resources, estimate_around, estimate_c
 from spikefab.gen.graded import graded_events
 from spikefab.gen.layer_map import LayerMap
 from spikefab.gen.qnetwork import QNetwork
-from spikefab.gen.share import Share, check_runs, place_run, share_engines
+from spikefab.gen.share import Share, check_runs, place_run, run_storage, share_engines
 from spikefab.gen.storage import Choice, WeightStorage
 from spikefab.gen.structure import Lowering, Structure
 from spikefab.hdl.core import REVISION
@@ -115,18 +115,19 @@ def make_plan(
     around = estimate_around(lowering.core(narrow), budget.family)
     store = WeightStorage.of(qnet, replace(budget, ram=budget.ram - around.ram), storage)
     shared: tuple[tuple[int, int], ...] = ()
-    found = None
-    if not isinstance(share, str):
-        found = _given_runs(maps, share, lanes, shared_folds, store)
-    elif share == "auto":
-        found = _needed_runs(maps, budget, fold, store, lanes)
-    if found is not None:
-        layers, reasons, shared = found
-    elif lanes is None:
+    if lanes is None:
         layers, reasons = _choose(maps, budget, fold, store)
     else:
         layers = store.place([maps.make(k, n, fold[k]) for k, n in enumerate(lanes)])
         reasons = [f"{n} asked for" for n in lanes]
+    found = None
+    if not isinstance(share, str):
+        found = _given_runs(maps, share, lanes, shared_folds, store)
+    elif share == "auto":
+        smallest = layers if lanes is None else store.place(narrow)
+        found = _needed_runs(maps, budget, fold, store, lanes, smallest)
+    if found is not None:
+        layers, reasons, shared = found
     limit = _limit(budget)
     means = tuple(float(np.mean(rate)) for rate in given)
     core = graded_events(
@@ -143,8 +144,16 @@ def make_plan(
         rates=means,
         busy=tuple(maps.busy(k, layer) for k, layer in enumerate(layers)),
         reasons=tuple(reasons),
-        storage_reasons=store.reasons(layers),
+        storage_reasons=_storage_reasons(store, core, budget.family),
     )
+
+
+def _storage_reasons(store: WeightStorage, core: CoreParams, family: str) -> tuple[str, ...]:
+    found = list(store.reasons(core.layers))
+    for first, last in core.shared:
+        shared = SharedParams(core.layers[first : last + 1])
+        found[first : last + 1] = [run_storage(shared, family)] * (last + 1 - first)
+    return tuple(found)
 
 
 Found = tuple[list[LayerParams], list[str], tuple[tuple[int, int], ...]]
@@ -169,7 +178,9 @@ def _given_runs(
         widest = max(run, key=lambda k: lanes[k])
         wide = min(lanes[widest], max(maps.lowering.qnet.layers[k].neuron.n for k in run))
         share = max(f for f in range(1, many[widest] + 1) if wide % f == 0)
-        layers[first : last + 1] = place_run(maps, run, wide, share, store)
+        layers[first : last + 1] = place_run(
+            maps, run, wide, share, store, storage=layers[first].storage
+        )
         _check_run(layers[first : last + 1])
     return layers, [f"{n} asked for" for n in lanes], tuple(runs)
 
@@ -187,14 +198,13 @@ def _needed_runs(
     folds: Sequence[int | None],
     store: WeightStorage,
     lanes: Sequence[int] | None,
+    smallest: Sequence[LayerParams],
 ) -> Found | None:
-    """Who shares an engine, where the device has not the logic for one each; None where it has, or
-    where sharing does not help."""
-    lowering = maps.lowering
-    narrow = store.place(maps.narrow(folds))
-    core = lowering.core(narrow)
+    """Who shares an engine, where the device is too small for one each; None where it is not, or
+    where sharing does not help. `smallest`: the layers with an engine each."""
+    core = maps.lowering.core(smallest)
     tight = budget.exceeded(estimate_core(core, budget.family))
-    if tight not in ("logic", "flip-flops") or not core.is_chain:
+    if not tight or not core.is_chain:
         return None
     around = estimate_around(core, budget.family)
     for limit in (_limit(budget), budget):
@@ -203,11 +213,8 @@ def _needed_runs(
             break
     else:
         return None
-    reasons = [f"as fast as fits: too much {tight} with an engine a layer"] * len(narrow)
-    layers = store.place(found.layers)
-    for first, last in found.runs:
-        layers[first : last + 1] = found.layers[first : last + 1]
-    return layers, reasons, found.runs
+    reasons = [f"as fast as fits: too much {tight} with an engine a layer"] * len(smallest)
+    return found.layers, reasons, found.runs
 
 
 def _lowering(qnet: QNetwork) -> Lowering:

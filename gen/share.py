@@ -5,24 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from itertools import product
+from math import inf
 from typing import Literal
 
 from spikefab.gen.cost_shared import phase_latency
 from spikefab.gen.errors import InputError
-from spikefab.gen.estimate import Budget, Resources, estimate_layer, estimate_shared
+from spikefab.gen.estimate import Budget, Resources, estimate_layer, estimate_shared, weight_memory
 from spikefab.gen.layer_map import FOLDS, LayerMap
 from spikefab.gen.storage import WeightStorage
-from spikefab.hdl.params import LayerParams, ParamError
+from spikefab.hdl.params import LayerParams, ParamError, Storage
 from spikefab.hdl.shared_params import SharedParams
 
-__all__ = ["Share", "Shared", "check_runs", "place_run", "share_engines"]
+__all__ = ["Share", "Shared", "check_runs", "place_run", "run_storage", "share_engines"]
 
 Share = Literal["auto", "never"] | Sequence[tuple[int, int]]
 """Who shares an engine: as the device needs it, nobody, or given runs of first and last layer."""
 
-WIDTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
+WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Lanes that are tried for an engine, beside one a neuron of each layer."""
+
+PHASE = 16
+"""About what a phase costs beside its events and its pass, in cycles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +40,25 @@ class Shared:
 
 
 def place_run(
-    maps: LayerMap, run: range, lanes: int, folds: int, store: WeightStorage
+    maps: LayerMap,
+    run: range,
+    lanes: int,
+    folds: int,
+    store: WeightStorage,
+    *,
+    dense: bool = False,
+    storage: Storage = "block",
 ) -> list[LayerParams]:
-    """The layers of a run on an engine of so many lanes, with their weights in block RAM."""
-    ternary = lanes > 2 and all(store.ternary[k] for k in run)
+    """The layers of a run on an engine of so many lanes, with their weights in `storage`. `dense`:
+    all words of weights are kept, so that nothing has to say which words they are."""
+    ternary = lanes > 2 and all(store.ternary[k] for k in run) and storage != "logic"
     found = []
     for k in run:
         layer = maps.member(k, lanes, folds)
+        if dense:
+            layer = replace(layer, structure=None)
         synapse = replace(layer.synapse, trits=ternary)
-        found.append(replace(layer, synapse=synapse, storage="block", family=store.budget.family))
+        found.append(replace(layer, synapse=synapse, storage=storage, family=store.budget.family))
     return found
 
 
@@ -58,73 +72,125 @@ class _Option:
 
 
 class _Engines:
-    """What engines there could be."""
+    """What engines there could be on a device."""
 
     def __init__(
         self,
         maps: LayerMap,
+        limit: Budget,
         folds: Sequence[int | None],
         store: WeightStorage,
         lanes: Sequence[int] | None,
         most: int,
     ):
-        self.maps, self.folds, self.store, self.lanes, self.most = maps, folds, store, lanes, most
-        self.family = store.budget.family
-        self.found: dict[tuple[int, int], list[_Option]] = {}
+        self.maps, self.limit, self.folds, self.store = maps, limit, folds, store
+        self.lanes, self.most = lanes, most
+        self.sizes = [layer.neuron.n for layer in maps.lowering.qnet.layers]
+        self.made: dict[tuple[range, int, int, bool, Storage], _Option | None] = {}
+        self.alike: dict[range, bool] = {}
 
-    @cached_property
-    def sizes(self) -> list[int]:
-        return [layer.neuron.n for layer in self.maps.lowering.qnet.layers]
-
-    def options(self, unit: range) -> list[_Option]:
-        """Engines for some layers, slower ones first; none where the layers cannot share one."""
-        key = unit[0], unit[-1]
-        if key not in self.found:
-            every = list(self._single(unit[0]) if len(unit) == 1 else self._several(unit))
-            self.found[key] = sorted(every, key=lambda option: (-option.cycles, option.need.lut))
-        return self.found[key]
+    def cycles(self, unit: range) -> float:
+        """About what a unit costs in comparison with others; infinite where the layers cannot
+        share an engine."""
+        if unit not in self.alike:
+            self.alike[unit] = len(unit) == 1 or self._alike(unit)
+        if not self.alike[unit]:
+            return inf
+        layers = [self.maps.lowering.qnet.layers[k] for k in unit]
+        events = sum(float(self.maps.rates[k].sum()) * self.sizes[k] for k in unit)
+        return events + sum(layer.neuron.n for layer in layers) + PHASE * (len(unit) - 1)
 
     def narrowest(self, unit: range) -> _Option | None:
-        """The engine that takes the least logic."""
-        return min(self.options(unit), key=lambda option: option.need.lut, default=None)
+        """An engine that takes little of what the device has."""
+        few = ((n, n) for n in (1, 2, 4, 8))
+        found = [option for lanes, folds in few for option in self._make(unit, lanes, folds)]
+        return min(found, key=self._share, default=None)
+
+    def options(self, unit: range) -> list[_Option]:
+        """Engines for some layers, slower ones first."""
+        every = [
+            option
+            for lanes in self._widths(unit)
+            for folds in (FOLDS if len(unit) > 1 else (1,))
+            for option in self._make(unit, lanes, folds)
+        ]
+        return sorted(every, key=lambda option: (-option.cycles, self._share(option)))
+
+    def _share(self, option: _Option) -> float:
+        """Of the device that an engine takes, all kinds of cells together."""
+        need, limit = option.need, self.limit
+        memories = need.ram / max(1, limit.ram) + need.spram / max(1, limit.spram)
+        return need.lut / limit.lut + need.ff / limit.ff + memories
 
     def _widths(self, unit: range) -> list[int]:
         """Lanes to try."""
         sizes = [self.sizes[k] for k in unit]
-        limit = min(self.most, max(sizes))
-        if self.lanes is not None:
-            limit = min(max(sizes), max(self.lanes[k] for k in unit))
-        return sorted({n for n in (*WIDTHS, *sizes, limit) if n <= limit})
+        return sorted({min(n, self._limit(unit)) for n in (*WIDTHS, *sizes)})
 
-    def _single(self, k: int) -> Iterator[_Option]:
-        least = self.maps.lowering.least_lanes(k)
-        for lanes in self._widths(range(k, k + 1)):
-            layer = self.maps.make(k, max(lanes, least), self.folds[k])
-            layer = self.store.own(k, layer)
-            need = estimate_layer(layer, self.family)
-            yield _Option(layers=(layer,), cycles=self.maps.cycles(k, layer), need=need)
+    def _limit(self, unit: range) -> int:
+        """Most lanes."""
+        limit = self.most if self.lanes is None else max(self.lanes[k] for k in unit)
+        return min(limit, max(self.sizes[k] for k in unit))
 
-    def _several(self, unit: range) -> Iterator[_Option]:
-        if any(self.store.asked[k] not in ("auto", "block") for k in unit):
+    def _alike(self, unit: range) -> bool:
+        if not self._storages(unit):
+            return False
+        try:
+            SharedParams(tuple(place_run(self.maps, unit, 1, 1, self.store)))
+        except ParamError:
+            return False
+        return True
+
+    def _storages(self, unit: range) -> list[Storage]:
+        """What the weights of layers that share an engine may be kept in."""
+        asked = {self.store.asked[k] for k in unit} - {"auto"}
+        every: list[Storage] = ["block", "spram", "lutram", "logic"]
+        if asked:
+            return [kind for kind in every if asked == {kind}]
+        return ["block", "spram"] if self.limit.spram else ["block"]
+
+    def _make(self, unit: range, lanes: int, folds: int) -> Iterator[_Option]:
+        if lanes > self._limit(unit):
             return
-        given = [fold for fold in (self.folds[k] for k in unit) if fold is not None]
-        for lanes in self._widths(unit):
-            for folds in FOLDS:
-                if lanes % folds or (given and folds > max(given)):
-                    continue
-                layers = tuple(place_run(self.maps, unit, lanes, folds, self.store))
-                try:
-                    shared = SharedParams(layers)
-                    need = estimate_shared(shared, self.family)
-                except ParamError:
-                    continue
-                yield _Option(layers=layers, cycles=self._cycles(unit, shared), need=need)
+        kinds: list[Storage] = self._storages(unit) if len(unit) > 1 else ["block"]
+        for dense, storage in product((False, True), kinds):
+            key = unit, lanes, folds, dense, storage
+            if key not in self.made:
+                make = self._single if len(unit) == 1 else self._several
+                self.made[key] = make(unit, lanes, folds, dense, storage)
+            option = self.made[key]
+            if option is not None:
+                yield option
 
-    def _cycles(self, unit: range, shared: SharedParams) -> float:
-        """Expected cycles a step: those of the events and the passes of each phase. A phase's pass
-        has left before the next one's begins."""
-        busy = sum(self.maps.busy(k, layer) for k, layer in zip(unit, shared.layers, strict=True))
-        return busy + shared.rows + (len(unit) - 1) * phase_latency(shared)
+    def _single(
+        self, unit: range, lanes: int, folds: int, dense: bool, storage: Storage
+    ) -> _Option | None:
+        k = unit[0]
+        if dense:
+            return None
+        layer = self.maps.make(k, max(lanes, self.maps.lowering.least_lanes(k)), self.folds[k])
+        layer = self.store.own(k, layer)
+        need = estimate_layer(layer, self.limit.family)
+        return _Option(layers=(layer,), cycles=self.maps.cycles(k, layer), need=need)
+
+    def _several(
+        self, unit: range, lanes: int, folds: int, dense: bool, storage: Storage
+    ) -> _Option | None:
+        given = [fold for fold in (self.folds[k] for k in unit) if fold is not None]
+        if lanes % folds or (given and folds > max(given)):
+            return None
+        layers = place_run(self.maps, unit, lanes, folds, self.store, dense=dense, storage=storage)
+        if dense and all(self.maps.member(k, lanes, folds).structure is None for k in unit):
+            return None
+        try:
+            shared = SharedParams(tuple(layers))
+            need = estimate_shared(shared, self.limit.family)
+        except ParamError:
+            return None
+        # A phase's pass has left before the next one's begins.
+        cycles = float(shared.rows + (len(unit) - 1) * phase_latency(shared))
+        cycles += sum(self.maps.busy(k, layer) for k, layer in zip(unit, layers, strict=True))
+        return _Option(layers=tuple(layers), cycles=cycles, need=need)
 
 
 def share_engines(
@@ -142,7 +208,7 @@ def share_engines(
     then the slowest is widened, again and again, while the device has room. `around`: what stands
     around the layers; `lanes`: most of each layer, else `most` of all.
     """
-    engines = _Engines(maps, folds, store, lanes, most)
+    engines = _Engines(maps, limit, folds, store, lanes, most)
     n = len(engines.sizes)
     best: Shared | None = None
     for count in range(n - 1, 0, -1):
@@ -166,13 +232,8 @@ def _divide(engines: _Engines, n: int, count: int) -> list[range] | None:
         row: dict[int, tuple[float, int]] = {}
         for end in range(1, n + 1):
             for begin, (slowest, _) in table[-1].items():
-                if begin >= end:
-                    continue
-                option = engines.narrowest(range(begin, end))
-                if option is None:
-                    continue
-                cycles = max(slowest, option.cycles)
-                if end not in row or cycles < row[end][0]:
+                cycles = max(slowest, engines.cycles(range(begin, end))) if begin < end else inf
+                if cycles < row.get(end, (inf, 0))[0]:
                     row[end] = cycles, begin
         table.append(row)
     units, end = [], n
@@ -208,6 +269,18 @@ def _widen(
         if not faster:
             return chosen
         chosen[slowest] = faster[0]
+
+
+def run_storage(shared: SharedParams, family: str) -> str:
+    """What the weights of a run are kept in."""
+    need = weight_memory(shared.engine, family)
+    kinds = {
+        "block": f"{need.ram} block RAM{'s' if need.ram > 1 else ''}",
+        "spram": f"{need.spram} SPRAM{'s' if need.spram > 1 else ''}, loaded at start",
+        "lutram": "LUT RAM, loaded at start",
+        "logic": f"about {need.lut} look-up tables",
+    }
+    return f"{kinds[shared.engine.storage]}, together with those of the layers beside it"
 
 
 def check_runs(n_layers: int, runs: Sequence[tuple[int, int]]) -> None:

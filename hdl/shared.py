@@ -11,6 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikefab.hdl.event import event_stream
+from spikefab.hdl.load import LoadPort, load_columns
 from spikefab.hdl.neuron import NeuronArray
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.scatter import ScatterEngine
@@ -64,19 +65,25 @@ class SharedLayer(wiring.Component):
         As the first layer takes it.
     o : out stream, EventLayout(n)
         As the last layer sends it.
+    load : in, LoadPort
+        Only where the weights can be loaded.
     """
 
     i: stream.Interface
     o: stream.Interface
+    load: Any
 
     def __init__(self, shared: SharedParams, weights: Sequence[Weights]):
         """`weights`: of each layer as `hdl.core.Layer` takes them."""
         self.shared, self.weights = shared, list(weights)
+        self.params = engine = shared.engine
+        port = LoadPort(load_columns(engine), engine.weight_words)
         first, last = shared.layers[0], shared.layers[-1]
         super().__init__(
             {
                 "i": In(event_stream(first.synapse.n_in)),
                 "o": Out(event_stream(last.neuron.n)),
+                **({"load": In(port)} if engine.loaded else {}),
             }
         )
 
@@ -87,6 +94,8 @@ class SharedLayer(wiring.Component):
         m.submodules.engine = engine = ScatterEngine(s.engine, words, s.phases)
         m.submodules.neurons = neurons = NeuronArray(s.array, SHARED_SPACING)
         m.submodules.serialiser = out = SpikeSerialiser(s.array, shared=s)
+        if self.params.loaded:
+            wiring.connect(m, wiring.flipped(self.load), engine.load)
         wiring.connect(m, engine.start, neurons.start)
         wiring.connect(m, engine.o, neurons.i)
         wiring.connect(m, neurons.reserve, out.reserve)

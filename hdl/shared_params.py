@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 from spikefab.hdl.param_error import require
-from spikefab.hdl.params import LayerParams, NeuronParams
+from spikefab.hdl.params import CoreParams, LayerParams, NeuronParams
 from spikefab.hdl.sparse_params import SparseParams
 
-__all__ = ["Phase", "SharedParams", "shared_units"]
+__all__ = ["Phase", "SharedParams", "engine_layers", "shared_units"]
 
 MAX_WEIGHT_WIDTH = 8
 
@@ -94,9 +95,8 @@ class SharedParams:
             require(not neuron.saturate or neuron.membrane_width == first.neuron.membrane_width,
                     f"{where}: membrane_width of layer {layer.name!r}", neuron.membrane_width,
                     f"as that of layer {first.name!r}, where membranes saturate")  # fmt: skip
-            require(layer.storage == first.storage and layer.storage in ("block", "logic"),
-                    f"{where}: storage of layer {layer.name!r}", layer.storage,
-                    "'block' or 'logic', the same for all")  # fmt: skip
+            require(layer.storage == first.storage, f"{where}: storage of layer {layer.name!r}",
+                    layer.storage, first.storage)  # fmt: skip
             require(layer.family == first.family, f"{where}: family of layer {layer.name!r}",
                     layer.family, first.family)  # fmt: skip
             require(layer.lanes == min(self.lanes, neuron.n),
@@ -241,7 +241,7 @@ class SharedParams:
         leaks = [
             tuple(k << (shift - neuron.leak_shift) for k in neuron.leak_num) for neuron in neurons
         ]
-        fields = {
+        fields: dict[str, Any] = {
             field: self._placed([getattr(neuron, field) for neuron in neurons])
             for field in ("threshold", "bias", "v_init", "v_reset")
         }
@@ -277,6 +277,17 @@ def _sources(layer: LayerParams, phase: Phase) -> Iterator[tuple[int, ...]]:
     else:
         words = tuple(range(phase.first_word, phase.first_word + phase.words))
         yield from (words,) * layer.synapse.n_in
+
+
+def engine_layers(core: CoreParams) -> list[LayerParams]:
+    """What is on each engine: a layer, or several as `SharedParams.engine` has them."""
+    units = shared_units(len(core.layers), core.shared)
+    return [
+        core.layers[unit[0]]
+        if len(unit) == 1
+        else SharedParams(core.layers[unit[0] : unit[-1] + 1]).engine
+        for unit in units
+    ]
 
 
 def shared_units(n_layers: int, shared: Sequence[tuple[int, int]]) -> tuple[range, ...]:

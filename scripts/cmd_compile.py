@@ -66,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "auto, as many as cost little time)",
     )
     group.add_argument(
+        "--share",
+        default="auto",
+        choices=("auto", "never"),
+        help="layers of a chain take turns on one engine: where the target is too small for an "
+        "engine each (auto, default), or never",
+    )
+    group.add_argument(
         "--oversize",
         action="store_true",
         help="write the design even if it will not fit the target",
@@ -104,6 +111,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,
             oversize=options.oversize,
+            share=options.share,
         )
     for note in network.notes:
         output.say(f"note: {note}")
@@ -121,6 +129,10 @@ def run(options: argparse.Namespace, output: Output) -> int:
             line += f"; {datapaths}, {_count(layer.rows, 'cycle')} a step"
         output.say(f"  {layer.name}: {line} ({reason})")
         output.say(f"    weights in {where}")
+        shared = design.manifest["layers"][k].get("shared")
+        if shared:
+            others = [name for name in shared["layers"] if name != layer.name]
+            output.say(f"    shares its engine with {', '.join(others)}: one after the other")
         late = describe_delays(plan.qnet, plan.core, k)
         if late:
             output.say(f"    {late}")

@@ -26,6 +26,7 @@ from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
 from spikefab.gen.samples import InputSamples, check_labels, load_inputs
+from spikefab.gen.share import Share
 from spikefab.gen.storage import Choice
 from spikefab.hdl.params import (
     FRAMED,
@@ -278,6 +279,7 @@ def compile_design(
     clock_hz: float | None = None,
     baud: int | None = None,
     oversize: bool = False,
+    share: Share = "auto",
 ) -> tuple[Design, Plan]:
     """Maps the network onto the target and writes the design directory.
 
@@ -291,7 +293,13 @@ def compile_design(
     spikes = [golden.spikes[layer.name] for layer in qnet.layers]
     rates = _rates(qnet, counts, golden.spikes)
     plan = make_plan(
-        qnet, target_budget(target), lanes=lanes, folds=folds, rates=rates, storage=storage
+        qnet,
+        target_budget(target),
+        lanes=lanes,
+        folds=folds,
+        rates=rates,
+        storage=storage,
+        share=share,
     )
     fit_warnings(plan, target, asked=lanes is not None, oversize=oversize)
     items = x
