@@ -64,8 +64,8 @@ class SharedClock(LayerClock):
 
 
 def phase_latency(shared: SharedParams) -> int:
-    """Cycles that the engine waits between the last row of a phase's pass and the next phase's
-    first event or token, where few spikes leave."""
+    """Cycles that the engine waits between a phase's pass and the next one's, where no spike
+    leaves."""
     clock = SharedClock(shared)
-    # To the queue, through it, two registers, and the address generator's two stages.
-    return clock.done + clock.queue + 2 + 3 * clock.split + 2
+    # To the queue, through it, to the output, and through the address generator's two stages.
+    return clock.done + clock.queue + 3 * clock.split + 3

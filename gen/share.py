@@ -187,10 +187,18 @@ class _Engines:
             need = estimate_shared(shared, self.limit.family)
         except ParamError:
             return None
-        # A phase's pass has left before the next one's begins.
-        cycles = float(shared.rows + (len(unit) - 1) * phase_latency(shared))
-        cycles += sum(self.maps.busy(k, layer) for k, layer in zip(unit, layers, strict=True))
+        busy = [self.maps.busy(k, layer) for k, layer in zip(unit, layers, strict=True)]
+        cycles = shared.rows + sum(busy) + self._gaps(unit, shared, busy)
         return _Option(layers=tuple(layers), cycles=cycles, need=need)
+
+    def _gaps(self, unit: range, shared: SharedParams, busy: Sequence[float]) -> float:
+        """About the cycles in which the engine waits for the first spike of a phase's pass, or for
+        the token behind its last row."""
+        latency, gaps = phase_latency(shared), 0.0
+        for k, phase, events in zip(unit[1:], shared.phases, busy[1:], strict=False):
+            spikes = float(self.maps.rates[k].sum())
+            gaps += max(0, latency - events, latency - phase.rows * spikes / (spikes + 1))
+        return gaps
 
 
 def share_engines(
