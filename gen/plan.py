@@ -178,9 +178,7 @@ def _given_runs(
         widest = max(run, key=lambda k: lanes[k])
         wide = min(lanes[widest], max(maps.lowering.qnet.layers[k].neuron.n for k in run))
         share = max(f for f in range(1, many[widest] + 1) if wide % f == 0)
-        layers[first : last + 1] = place_run(
-            maps, run, wide, share, store, storage=layers[first].storage
-        )
+        layers[first : last + 1] = place_run(maps, run, wide, share, store, layers[first].storage)
         _check_run(layers[first : last + 1])
     return layers, [f"{n} asked for" for n in lanes], tuple(runs)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from math import inf
 from typing import Literal
 
@@ -23,7 +22,7 @@ Share = Literal["auto", "never"] | Sequence[tuple[int, int]]
 """Who shares an engine: as the device needs it, nobody, or given runs of first and last layer."""
 
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-"""Lanes that are tried for an engine, beside one a neuron of each layer."""
+"""Lanes that are tried for an engine."""
 
 PHASE = 16
 """About what a phase costs beside its events and its pass, in cycles."""
@@ -45,21 +44,27 @@ def place_run(
     lanes: int,
     folds: int,
     store: WeightStorage,
-    *,
-    dense: bool = False,
     storage: Storage = "block",
 ) -> list[LayerParams]:
-    """The layers of a run on an engine of so many lanes, with their weights in `storage`. `dense`:
-    all words of weights are kept, so that nothing has to say which words they are."""
-    ternary = lanes > 2 and all(store.ternary[k] for k in run) and storage != "logic"
-    found = []
-    for k in run:
-        layer = maps.member(k, lanes, folds)
-        if dense:
-            layer = replace(layer, structure=None)
-        synapse = replace(layer.synapse, trits=ternary)
-        found.append(replace(layer, synapse=synapse, storage=storage, family=store.budget.family))
-    return found
+    """The layers of a run on an engine of so many lanes, with their weights in `storage`."""
+    return _put([maps.member(k, lanes, folds) for k in run], store, run, lanes, storage)
+
+
+def _put(
+    layers: Sequence[LayerParams], store: WeightStorage, run: range, lanes: int, storage: Storage
+) -> list[LayerParams]:
+    """Layers that share an engine with their weights in `storage`."""
+    trits = lanes > 2 and all(store.ternary[k] for k in run) and storage != "logic"
+    family = store.budget.family
+    return [
+        replace(
+            layer,
+            synapse=replace(layer.synapse, trits=trits),
+            storage=storage,
+            family=family,
+        )
+        for layer in layers
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,9 @@ class _Engines:
         self.maps, self.limit, self.folds, self.store = maps, limit, folds, store
         self.lanes, self.most = lanes, most
         self.sizes = [layer.neuron.n for layer in maps.lowering.qnet.layers]
-        self.made: dict[tuple[range, int, int, bool, Storage], _Option | None] = {}
+        self.members: dict[tuple[int, int, int], LayerParams] = {}
+        self.made: dict[tuple[range, int, int], list[_Option]] = {}
+        self.every: dict[range, list[_Option]] = {}
         self.alike: dict[range, bool] = {}
 
     def cycles(self, unit: range) -> float:
@@ -103,18 +110,24 @@ class _Engines:
     def narrowest(self, unit: range) -> _Option | None:
         """An engine that takes little of what the device has."""
         few = ((n, n) for n in (1, 2, 4, 8))
-        found = [option for lanes, folds in few for option in self._make(unit, lanes, folds)]
+        found = [option for n, folds in few for option in self._make(unit, n, folds)]
         return min(found, key=self._share, default=None)
 
     def options(self, unit: range) -> list[_Option]:
         """Engines for some layers, slower ones first."""
-        every = [
-            option
-            for lanes in self._widths(unit)
-            for folds in (FOLDS if len(unit) > 1 else (1,))
-            for option in self._make(unit, lanes, folds)
-        ]
-        return sorted(every, key=lambda option: (-option.cycles, self._share(option)))
+        if unit not in self.every:
+            found: list[_Option] = []
+            for lanes in self._widths(unit):
+                folds = FOLDS if len(unit) > 1 else (1,)
+                wide = [option for f in folds for option in self._make(unit, lanes, f)]
+                found += wide
+                # More lanes take more logic still.
+                if wide and all(option.need.lut > self.limit.lut for option in wide):
+                    break
+            self.every[unit] = sorted(
+                found, key=lambda option: (-option.cycles, self._share(option))
+            )
+        return self.every[unit]
 
     def _share(self, option: _Option) -> float:
         """Of the device that an engine takes, all kinds of cells together."""
@@ -124,8 +137,7 @@ class _Engines:
 
     def _widths(self, unit: range) -> list[int]:
         """Lanes to try."""
-        sizes = [self.sizes[k] for k in unit]
-        return sorted({min(n, self._limit(unit)) for n in (*WIDTHS, *sizes)})
+        return sorted({min(n, self._limit(unit)) for n in WIDTHS})
 
     def _limit(self, unit: range) -> int:
         """Most lanes."""
@@ -149,47 +161,57 @@ class _Engines:
             return [kind for kind in every if asked == {kind}]
         return ["block", "spram"] if self.limit.spram else ["block"]
 
-    def _make(self, unit: range, lanes: int, folds: int) -> Iterator[_Option]:
-        if lanes > self._limit(unit):
-            return
-        kinds: list[Storage] = self._storages(unit) if len(unit) > 1 else ["block"]
-        for dense, storage in product((False, True), kinds):
-            key = unit, lanes, folds, dense, storage
-            if key not in self.made:
-                make = self._single if len(unit) == 1 else self._several
-                self.made[key] = make(unit, lanes, folds, dense, storage)
-            option = self.made[key]
-            if option is not None:
-                yield option
+    def _make(self, unit: range, lanes: int, folds: int) -> list[_Option]:
+        """Engines of so many lanes, folded so often."""
+        key = unit, lanes, folds
+        if key not in self.made:
+            found: Iterator[_Option] = iter(())
+            if lanes <= self._limit(unit):
+                found = self._several(*key) if len(unit) > 1 else self._single(unit[0], lanes)
+            self.made[key] = list(found)
+        return self.made[key]
 
-    def _single(
-        self, unit: range, lanes: int, folds: int, dense: bool, storage: Storage
-    ) -> _Option | None:
-        k = unit[0]
-        if dense:
-            return None
+    def _single(self, k: int, lanes: int) -> Iterator[_Option]:
         layer = self.maps.make(k, max(lanes, self.maps.lowering.least_lanes(k)), self.folds[k])
         layer = self.store.own(k, layer)
         need = estimate_layer(layer, self.limit.family)
-        return _Option(layers=(layer,), cycles=self.maps.cycles(k, layer), need=need)
+        yield _Option(layers=(layer,), cycles=self.maps.cycles(k, layer), need=need)
 
-    def _several(
-        self, unit: range, lanes: int, folds: int, dense: bool, storage: Storage
-    ) -> _Option | None:
+    def _member(self, k: int, lanes: int, folds: int) -> LayerParams:
+        key = k, lanes, folds
+        if key not in self.members:
+            self.members[key] = self.maps.member(*key)
+        return self.members[key]
+
+    def _several(self, unit: range, lanes: int, folds: int) -> Iterator[_Option]:
         given = [fold for fold in (self.folds[k] for k in unit) if fold is not None]
         if lanes % folds or (given and folds > max(given)):
-            return None
-        layers = place_run(self.maps, unit, lanes, folds, self.store, dense=dense, storage=storage)
-        if dense and all(self.maps.member(k, lanes, folds).structure is None for k in unit):
-            return None
-        try:
-            shared = SharedParams(tuple(layers))
-            need = estimate_shared(shared, self.limit.family)
-        except ParamError:
-            return None
-        busy = [self.maps.busy(k, layer) for k, layer in zip(unit, layers, strict=True)]
-        cycles = shared.rows + sum(busy) + self._gaps(unit, shared, busy)
-        return _Option(layers=tuple(layers), cycles=cycles, need=need)
+            return
+        family, storages = self.limit.family, self._storages(unit)
+        own = [self._member(k, lanes, folds) for k in unit]
+        kinds = [own]
+        if any(layer.structure is not None for layer in own):
+            # All words of weights, so that nothing has to say which words they are.
+            kinds.append([replace(layer, structure=None) for layer in own])
+        for layers in kinds:
+            put = _put(layers, self.store, unit, lanes, storages[0])
+            try:
+                shared = SharedParams(tuple(put))
+                need = estimate_shared(shared, family)
+            except ParamError:
+                continue
+            busy = [self.maps.busy(k, layer) for k, layer in zip(unit, put, strict=True)]
+            cycles = shared.rows + sum(busy) + self._gaps(unit, shared, busy)
+            yield _Option(layers=tuple(put), cycles=cycles, need=need)
+            for storage in storages[1:]:
+                # Nothing else of the engine changes.
+                other = replace(shared.engine, storage=storage)
+                more, less = weight_memory(other, family), weight_memory(shared.engine, family)
+                yield _Option(
+                    layers=tuple(_put(layers, self.store, unit, lanes, storage)),
+                    cycles=cycles,
+                    need=need + more + less * -1,
+                )
 
     def _gaps(self, unit: range, shared: SharedParams, busy: Sequence[float]) -> float:
         """About the cycles in which the engine waits for the first spike of a phase's pass, or for
@@ -218,8 +240,10 @@ def share_engines(
     """
     engines = _Engines(maps, limit, folds, store, lanes, most)
     n = len(engines.sizes)
+    narrow = [engines.narrowest(range(k, k + 1)) for k in range(n)]
+    least = min(option.need.lut for option in narrow if option is not None)
     best: Shared | None = None
-    for count in range(n - 1, 0, -1):
+    for count in range(min(n - 1, limit.lut // least), 0, -1):
         units = _divide(engines, n, count)
         chosen = None if units is None else _widen(engines, units, limit, around)
         if units is None or chosen is None:

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hypothesis strategy: chains whose layers can share an engine, and what they share."""
+"""Drawn chains whose layers can share an engine, and who shares."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from hypothesis import strategies as st
 from strategies import PRESETS
 
 from spikefab.gen.bounds import accumulator_range, membrane_bound
 from spikefab.gen.qnetwork import QInput, QLayer, QNetwork, QOutput, dense_edge
-from spikefab.hdl.params import NeuronParams, SynapseParams
+from spikefab.hdl.params import (
+    CODED,
+    FRAMED,
+    InputParams,
+    NeuronParams,
+    StopParams,
+    SynapseParams,
+)
 
-__all__ = ["DrawnShare", "alike_chain", "shared_networks"]
+__all__ = ["DrawnShare", "alike_chain", "shared_network"]
 
 
 WIDTHS = [(1, 1), (2, 1), (2, 2), (4, 2), (3, 3), (12, 4), (9, 1)]
@@ -27,44 +34,58 @@ class DrawnShare(NamedTuple):
     shared: list[tuple[int, int]]
     lanes: list[int]
     folds: list[int]
+    storage: str
+    """Of all weights: `block`, `logic`, or `loaded`: what a family has for that."""
     x: np.ndarray
+    """As the input's coding takes them."""
 
 
-@st.composite
-def shared_networks(draw: st.DrawFn, max_neurons: int = 24) -> DrawnShare:
-    """Chains of 2 to 5 layers of one kind, and at times an integrator behind them. One run of two
-    layers or more shares an engine, or two runs do."""
-    seed = draw(st.integers(0, 2**32 - 1), label="seed")
-    rng = np.random.default_rng(seed)
-    n_layers = draw(st.integers(2, 5), label="layers")
-    sizes = [draw(st.integers(1, max_neurons), label="neurons") for _ in range(n_layers)]
-    n_inputs = draw(st.integers(1, max_neurons), label="inputs")
-    preset = draw(st.sampled_from(sorted(PRESETS)), label="preset")
-    most = draw(st.sampled_from([1, 1, 3]), label="most events an input")
-    integrator = draw(st.booleans(), label="LI output")
-    first = draw(st.integers(0, n_layers - 2), label="first")
-    last = draw(st.integers(first + 1, n_layers - 1), label="last")
+def shared_network(number: int, max_neurons: int = 24) -> DrawnShare:
+    """The chain of a number: 2 to 5 layers of one kind, and at times an integrator behind them. One
+    run of two layers or more shares an engine, or two runs do."""
+    rng = np.random.default_rng(number)
+
+    def pick(values: Sequence[Any]) -> Any:
+        return values[rng.integers(len(values))]
+
+    n_layers = int(rng.integers(2, 6))
+    sizes = rng.integers(1, max_neurons + 1, n_layers).tolist()
+    n_inputs = int(rng.integers(1, max_neurons + 1))
+    most = pick([1, 1, 3])
+    integrator = pick([False, True])
+    first = int(rng.integers(n_layers - 1))
+    last = int(rng.integers(first + 1, n_layers))
     shared = [(first, last)]
     if n_layers - last > 2:
         shared.append((last + 1, n_layers - 1))
     for a, b in shared:
         # More rows than are kept in registers.
         sizes[b] += max(0, 10 - sum(sizes[a : b + 1]))
-    qnet = alike_chain(rng, n_inputs, sizes, preset, most, integrator=integrator)
-    lanes = [draw(st.integers(1, 4), label="lanes")] * (n_layers + integrator)
+    preset, bits = pick(sorted(PRESETS)), pick([5, 5, 3, 7, 2, 1])
+    qnet = alike_chain(rng, n_inputs, sizes, preset, most, bits=bits, integrator=integrator)
+    lanes = [int(rng.integers(1, 5))] * (n_layers + integrator)
     folds = [1] * (n_layers + integrator)
     for a, b in shared:
-        wide, fold = draw(
-            st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 2), (3, 3), (12, 4), (9, 1)])
-        )
+        wide, fold = pick(WIDTHS)
         while sum(-(-n * fold // wide) for n in sizes[a : b + 1]) <= 8 and wide > 1:
             wide, fold = wide // 2, 1
         lanes[a : b + 1] = [wide] * (b + 1 - a)
         folds[a : b + 1] = [fold] * (b + 1 - a)
-    steps = draw(st.integers(1, 5), label="steps")
-    x = rng.integers(0, most + 1, (2, steps, n_inputs))
-    x = x * (rng.random(x.shape) < draw(st.sampled_from([0.1, 0.4, 1.0]), label="density"))
-    return DrawnShare(qnet, shared, lanes, folds, x.astype(np.int16))
+    steps = int(rng.integers(1, 6))
+    coding = pick(["spikes", "spikes", *CODED])
+    shape: tuple[int, ...] = (2, steps, n_inputs)
+    if coding != "spikes" and most == 1:
+        framed = coding in FRAMED
+        fields: dict[str, int] = {"steps": steps} if framed else {"threshold": 2}
+        fields |= {"seed": 5} if coding == "rate" else {}
+        qnet = replace(qnet, input=InputParams(coding=coding, payload_width=3, **fields))
+        most, shape = 7, (2, n_inputs) if framed else shape
+    if qnet.n_outputs > 1 and pick([False, False, True]):
+        qnet = replace(qnet, stop=StopParams(margins=(1,)))
+    x = rng.integers(0, most + 1, shape)
+    x = x * (rng.random(x.shape) < pick([0.1, 0.4, 1.0]))
+    storage = pick(["block", "block", "loaded", "logic"])
+    return DrawnShare(qnet, shared, lanes, folds, storage, x.astype(np.int16))
 
 
 def alike_chain(
@@ -86,13 +107,15 @@ def alike_chain(
     source_max, n_in = most, n_inputs
     for k, n in enumerate([*sizes, 3] if integrator else sizes):
         spiking = k < len(sizes)
-        width = int(rng.integers(max(2, bits - 1), bits + 1))
-        top = (1 << (width - 1)) - 1
-        weights = rng.integers(-top // 2, top + 1, (n, n_in))
-        if rng.random() < 0.3:
+        width = bits if bits <= 2 else int(rng.integers(bits - 1, bits + 1))
+        top = max(1, (1 << (width - 1)) - 1)
+        weights = rng.integers(min(-1, -top // 2), top + 1, (n, n_in))
+        if width == 1:
+            weights = np.where(weights < 0, -1, 1)
+        elif rng.random() < 0.3:
             weights[rng.random(weights.shape) < 0.7] = 0
         acc = accumulator_range(weights, source_max)
-        fraction = int(rng.integers(0, 3))
+        fraction = int(rng.integers(0, 3)) if bits < 7 else 1
         reach = max(4, int(acc[1].max()) << fraction)
         shift = int(rng.integers(1, 5))
 
@@ -137,7 +160,7 @@ def alike_chain(
                 neuron=neuron,
                 scale=np.ones(1),
                 weight_exact=True,
-                ternary=False,
+                ternary=width == 2,
                 bound=bound.layer,
             )
         )

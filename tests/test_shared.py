@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
-from shared_networks import DrawnShare, shared_networks
-from test_networks import BUDGETS, TARGETS
+from shared_networks import shared_network
+from test_networks import BUDGETS, LOADED, TARGETS
 
 from spikefab.gen.cost import predict_cycles
 from spikefab.gen.emit import emit
@@ -21,14 +20,6 @@ from spikefab.sim.compare import first_mismatch
 from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
 from spikefab.sim.rtl import simulate_rtl
-
-FAMILY = st.sampled_from(sorted(TARGETS))
-COMMON = {
-    "deadline": None,
-    "phases": [Phase.generate],
-    "suppress_health_check": list(HealthCheck),
-    "database": None,
-}
 
 
 def check(plan: Plan, family: str, x: np.ndarray, out: Path, *, shuffle: int | None = 5) -> None:
@@ -43,10 +34,11 @@ def check(plan: Plan, family: str, x: np.ndarray, out: Path, *, shuffle: int | N
     assert result.mem is not None
     found = first_mismatch(golden.mem, result.mem, labels=labels, quantity="membrane")
     assert found is None
-    if shuffle is not None:
+    if shuffle is not None and qnet.input.coding == "spikes":
         other = simulate_rtl(design, x, record=names, shuffle=shuffle)
         assert first_mismatch(golden.spikes, other.hidden, labels=labels) is None
         np.testing.assert_array_equal(other.spikes, result.spikes)
+    np.testing.assert_array_equal(result.steps_used, golden.steps_used)
     whole = golden if qnet.stop is None else run_golden(qnet, x, full=True)
     spikes = [whole.spikes[name] for name in names]
     predicted = predict_cycles(
@@ -62,30 +54,26 @@ def share(
     lanes: Sequence[int],
     folds: Sequence[int],
     family: str,
+    storage: Any = "block",
 ) -> Plan:
-    return make_plan(qnet, BUDGETS[family], lanes=lanes, folds=folds, share=shared)
+    if storage == "loaded":
+        storage = LOADED[family]
+    return make_plan(qnet, BUDGETS[family], lanes=lanes, folds=folds, storage=storage, share=shared)
 
 
-def check_drawn(drawn: DrawnShare, family: str, out: Path) -> None:
-    plan = share(drawn.qnet, drawn.shared, drawn.lanes, drawn.folds, family)
+def check_drawn(number: int, out: Path) -> None:
+    drawn, family = shared_network(number), sorted(TARGETS)[number % 2]
+    plan = share(drawn.qnet, drawn.shared, drawn.lanes, drawn.folds, family, drawn.storage)
     assert plan.core.shared == tuple(drawn.shared)
     check(plan, family, drawn.x, out)
 
 
-@seed(41)
-@settings(max_examples=10, **COMMON)
-@given(drawn=shared_networks(), family=FAMILY)
-def test_drawn_chains(
-    drawn: DrawnShare, family: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    check_drawn(drawn, family, tmp_path_factory.mktemp("shared"))
+@pytest.mark.parametrize("number", range(4))
+def test_drawn_chains(number: int, tmp_path: Path) -> None:
+    check_drawn(number, tmp_path)
 
 
 @pytest.mark.slow
-@seed(410)
-@settings(max_examples=100, **COMMON)
-@given(drawn=shared_networks(), family=FAMILY)
-def test_many_drawn_chains(
-    drawn: DrawnShare, family: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    check_drawn(drawn, family, tmp_path_factory.mktemp("shared"))
+@pytest.mark.parametrize("number", range(100, 160))
+def test_many_drawn_chains(number: int, tmp_path: Path) -> None:
+    check_drawn(number, tmp_path)
