@@ -97,10 +97,12 @@ def _ranges(manifest: dict[str, Any]) -> str:
         nodes = manifest.get(what, ())
         if len(nodes) > 1:
             space = manifest[what[:-1]].get("addresses", nodes[-1]["base"] + nodes[-1]["size"])
-            ends = [*(node["base"] for node in nodes[1:]), space]
+            bases = list(dict.fromkeys(node["base"] for node in nodes))
+            last = dict(zip(bases, [*bases[1:], space], strict=True))
             rows = "\n".join(
-                f"| {node['name']} | {node['base']} to {end - 1} | {node.get('kind', 'events')} |"
-                for node, end in zip(nodes, ends, strict=True)
+                f"| {node['name']} | {node['base']} to {last[node['base']] - 1} "
+                f"| {node.get('kind', 'events')} |"
+                for node in nodes
             )
             told.append(
                 f"\n\n| of `{stream}`'s {what} | addresses | carries |\n|---|---|---|\n{rows}"

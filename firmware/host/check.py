@@ -96,7 +96,8 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
             what: int(manifest[what].get("addresses", manifest[what]["size"]))
             for what in ("input", "output")
         }
-        bases = [int(part["base"]) for part in manifest.get("outputs", ())]
+        # Nodes that show the same population share its addresses.
+        shown = {int(part["base"]): part for part in manifest.get("outputs", ())}
         facts = DesignFacts(
             name=str(manifest["name"]),
             design_hash=bytes.fromhex(manifest["hash"]),
@@ -113,11 +114,9 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
             output_space=spaces["output"],
             output_width=0 if output["kind"] == "spikes" else int(output["payload_width"]),
             counted=tuple(
-                (int(part["base"]), end)
-                for part, end in zip(
-                    manifest.get("outputs", ()), [*bases[1:], spaces["output"]], strict=False
-                )
-                if output["kind"] == "mixed" and part["kind"] == "spikes"
+                (base, end)
+                for base, end in zip(shown, [*list(shown)[1:], spaces["output"]], strict=False)
+                if output["kind"] == "mixed" and shown[base]["kind"] == "spikes"
             ),
             steps=None if manifest.get("steps") is None else int(manifest["steps"]),
             stops=bool(manifest.get("stop")),
@@ -136,11 +135,11 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
 
 
 def _addresses(nodes: Any, size: int) -> np.ndarray:
-    """The address of each neuron of the nodes, side by side."""
+    """The address of each neuron of the nodes, side by side; nodes of one base are the same."""
     if not any(node.get("fields") for node in nodes):
         return np.arange(size)
     found = []
-    for node in nodes:
+    for node in {int(node["base"]): node for node in nodes}.values():
         own = np.arange(int(node["size"]))
         fields = node.get("fields")
         if fields:
