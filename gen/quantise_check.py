@@ -108,10 +108,11 @@ def _neuron(population: Population, feeds: str | None) -> list[str]:
             f"node {name!r}: has no spikes to send on to {feeds!r}; a node that puts out its "
             "membrane (LI, CubaLI, I) can only be an output so far"
         )
-    if neuron.spiking and not (neuron.threshold > 0).all():
+    if neuron.spiking and not (neuron.threshold > 0).all() and not neuron.dialect.only_compares:
         problems.append(
-            f"node {name!r}: threshold {neuron.threshold.min():g}; the hardware needs "
-            "thresholds above 0"
+            f"node {name!r}: threshold {neuron.threshold.min():g}; a threshold that is subtracted, "
+            "or that spikes of a step are counted by, must be above 0: set one, or use a dialect "
+            "with reset=zero and multi_spike=false"
         )
     decays = [("membrane", neuron.decay)]
     if neuron.current is not None:
