@@ -90,6 +90,12 @@ spikefab_core core (
 """
 
 
+def _events(node: dict[str, Any]) -> str:
+    """What an input node takes."""
+    most = node.get("max_events")
+    return "events" if most is None else f"events, at most {most} an address a step"
+
+
 def _ranges(manifest: dict[str, Any]) -> str:
     """Where several inputs and outputs are in the two streams."""
     told = []
@@ -101,7 +107,7 @@ def _ranges(manifest: dict[str, Any]) -> str:
             last = dict(zip(bases, [*bases[1:], space], strict=True))
             rows = "\n".join(
                 f"| {node['name']} | {node['base']} to {last[node['base']] - 1} "
-                f"| {node.get('kind', 'events')} |"
+                f"| {node.get('kind') or _events(node)} |"
                 for node in nodes
             )
             told.append(

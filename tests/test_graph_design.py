@@ -96,7 +96,7 @@ def test_the_manifest_says_where_inputs_and_outputs_are(design: Design) -> None:
 
 def test_its_readme_says_it_too(design: Design) -> None:
     text = (design.path / "README.md").read_text()
-    assert "| right | 9 to 12 | events |" in text
+    assert "| right | 9 to 12 | events, at most 1 an address a step |" in text
     assert "| again | 0 to 4 | membrane |" in text
     assert "| out_hidden | 5 to 24 | spikes |" in text
     assert "a spike's payload is 1" in text

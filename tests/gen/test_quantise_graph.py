@@ -225,6 +225,9 @@ def test_each_input_has_its_own_most() -> None:
     x = samples(most=3)
     with pytest.raises(InputError, match="input 'eyes': x holds"):
         run_golden(own, x)
+    x[0, 0, 7] = 9  # beyond what any of them takes
+    with pytest.raises(InputError, match="input 'eyes': x holds 9 events for one input"):
+        run_golden(own, x)
     x[:, :, 6:] = np.minimum(x[:, :, 6:], 1)
     spikes = run_golden(own, x).spikes
     np.testing.assert_array_equal(spikes["c"], run_reference(network, x).spikes["c"])

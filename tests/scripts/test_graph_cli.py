@@ -105,6 +105,26 @@ def test_a_graph_from_its_file_to_results_by_node(
     assert differ.mean() < 0.05
 
 
+def test_each_input_has_its_own_limit(graph: Path, spikefab: Any, tmp_path: Path) -> None:
+    """The data had one event an ear, and two an eye."""
+    data = ("--data", graph / "d.npz")
+    made = spikefab(
+        "compile", graph / "g.nir", *HOW, *data, "--device", "ecp5-25f", "-o", tmp_path / "d",
+        "--json",
+    )  # fmt: skip
+    limits = {node["name"]: node["max_events"] for node in made.values["inputs"]}
+    assert limits == {"ears": 1, "eyes": 2}
+    assert "| ears | 0 to 5 | events, at most 1 an" in (tmp_path / "d" / "README.md").read_text()
+    with np.load(graph / "d.npz") as found:
+        arrays = dict(found)
+    arrays["x_ears"] = 2 * arrays["x_ears"]
+    np.savez(tmp_path / "d.npz", **arrays)
+    for engine in ("float", "golden", "rtl"):
+        ran = spikefab("simulate", tmp_path / "d", "--data", tmp_path / "d.npz", "--engine", engine)
+        assert ran.status == 2
+        assert "x_ears holds 2 events for one input in one step; this design takes" in ran.err
+
+
 def test_what_the_data_lack_is_named(graph: Path, spikefab: Any, tmp_path: Path) -> None:
     with np.load(graph / "d.npz") as found:
         arrays = dict(found)
