@@ -85,7 +85,7 @@ def save_qnetwork(qnet: QNetwork, path: Path) -> None:
 
 
 def load_qnetwork(path: Path) -> QNetwork:
-    """Reads what `save_qnetwork` wrote, in any format so far. Raises `ValueError` at another one."""
+    """Reads what `save_qnetwork` wrote, in any format so far; `ValueError` at another one."""
     with np.load(path) as file:
         meta = json.loads(str(file["meta"]))
         arrays = {name: file[name] for name in file.files if name != "meta"}
