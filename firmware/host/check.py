@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class DesignFacts:
     design_hash: bytes
     input_shape: tuple[int, ...]
     n_inputs: int
-    input_addresses: np.ndarray
+    input_addresses: np.ndarray = field(compare=False)  # the hash stands for it
     """int64 (n_inputs,): the address of each input."""
     input_space: int
     """Addresses of the input stream."""
@@ -39,7 +39,7 @@ class DesignFacts:
     """Steps that a frame becomes, where a sample is one; else 0."""
     max_events: int
     n_outputs: int
-    output_addresses: np.ndarray
+    output_addresses: np.ndarray = field(compare=False)
     """int64 (n_outputs,): the address of each output."""
     output_space: int
     """Addresses of the output stream."""
