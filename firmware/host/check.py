@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class DesignFacts:
     design_hash: bytes
     input_shape: tuple[int, ...]
     n_inputs: int
-    input_addresses: np.ndarray
+    input_addresses: np.ndarray = field(compare=False)  # the hash stands for it
     """int64 (n_inputs,): the address of each input."""
     input_space: int
     """Addresses of the input stream."""
@@ -51,7 +51,7 @@ class DesignFacts:
     inputs: tuple[InputRange, ...]
     """The input nodes, side by side."""
     n_outputs: int
-    output_addresses: np.ndarray
+    output_addresses: np.ndarray = field(compare=False)
     """int64 (n_outputs,): the address of each output."""
     output_space: int
     """Addresses of the output stream."""
