@@ -101,6 +101,12 @@ def test_a_graph_from_its_file_to_results_by_node(
         assert not arrays[engine]["spikes_b_level"].any()
         np.testing.assert_array_equal(arrays[engine]["mem_c_level"], arrays[engine]["mem_b_level"])
         assert 0 <= ran.values["accuracy"] <= 1
+    for given in ((), data):
+        assert spikefab("report", tmp_path / "d", *given).status == 0
+        page = (tmp_path / "d" / "report.html").read_text()
+        for words in ("<title>hidden to hidden, a step later</title>", ">ears to hidden<",
+                      "<title>read as b_level, c_level</title>"):  # fmt: skip
+            assert words in page
     differ = arrays["golden"]["spikes_a_class"] != arrays["float"]["spikes_a_class"]
     assert differ.mean() < 0.05
 
