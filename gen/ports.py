@@ -28,12 +28,12 @@ def connect(qnet: QNetwork) -> Connections:
     """The ports of each layer, and the outputs. Raises `InputError` for what no core can be."""
     numbers = {layer.name: k for k, layer in enumerate(qnet.layers)}
     shown = [layer.name for layer in qnet.output_layers]
-    fed = {edge.source for layer in qnet.layers for edge in layer.edges}
+    fed = {edge.source: layer.name for layer in qnet.layers[::-1] for edge in layer.edges}
     for layer in qnet.layers:
         if not layer.neuron.spiking and layer.name in fed:
             raise InputError(
-                f"{layer.name}: an integrator drives another population; on the fabric only "
-                "spikes do: let it spike, or make it an output"
+                f"{layer.name}: an integrator drives {fed[layer.name]}; on the fabric only spikes "
+                f"do: let it spike, or leave {fed[layer.name]} out and read it at an output"
             )
         if layer.name not in fed and layer.name not in shown:
             raise InputError(f"{layer.name}: drives nothing and is no output: leave it out")

@@ -105,8 +105,10 @@ def _neuron(population: Population, feeds: str | None) -> list[str]:
     problems = []
     if not neuron.spiking and feeds is not None:
         problems.append(
-            f"node {name!r}: has no spikes to send on to {feeds!r}; a node that puts out its "
-            "membrane (LI, CubaLI, I) can only be an output so far"
+            f"node {name!r}: has no spikes to send on to {feeds!r}; it puts out its membrane (LI, "
+            "CubaLI, I), a signed number, and events between populations carry spikes, or how many "
+            f"there are: let it spike, or leave {feeds!r} out and read it at an output; a filter "
+            f"alone can be the synaptic current of {feeds!r} (CubaLIF)"
         )
     if neuron.spiking and not (neuron.threshold > 0).all() and not neuron.dialect.only_compares:
         problems.append(

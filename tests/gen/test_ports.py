@@ -133,7 +133,7 @@ GRAPH: dict[str, Any] = {"a": (3, ["in"]), "b": (2, ["a"])}
     [
         (
             lambda: make_graph({"in": 4}, GRAPH, ["b"], integrators=["a"]),
-            "a: an integrator drives another population",
+            "a: an integrator drives b; on the fabric only spikes do: let it spike, or leave b out",
         ),
         (
             lambda: make_graph({"in": 4}, GRAPH, ["a"]),

@@ -308,7 +308,13 @@ def feed_membranes(network: Network) -> Network:
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        (feed_membranes, {}, "node 'b': has no spikes to send on to 'c'; a node that puts out"),
+        (
+            feed_membranes,
+            {},
+            r"node 'b': has no spikes to send on to 'c'; it puts out its membrane \(LI, CubaLI, I"
+            r"\), a signed number, .*: let it spike, or leave 'c' out and read it at an output; a "
+            r"filter alone can be the synaptic current of 'c' \(CubaLIF\)",
+        ),
         (
             lambda n: replace(n, projections=n.projections[1:7] + n.projections[8:]),
             {},
