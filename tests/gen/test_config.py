@@ -144,6 +144,106 @@ def test_alpha_and_beta_are_what_snntorch_calls_so(folder: Path) -> None:
         assert neuron.current.gain.tolist() == [1, 1]
 
 
+MAPS = """[network]
+dialect = "snntorch-subtract"
+input = [2, 7, 6]
+[[layer]]
+name = "maps"
+conv = { channels = 4, kernel = [3, 2], stride = [2, 1], padding = [1, 0], groups = 2 }
+neuron = "if"
+threshold = [1, 0.5, 1, 2]
+bias = [0, 0.25, 0, 0.5]
+weights = { file = "k.npz", key = "k" }
+[[layer]]
+name = "same"
+pool = { size = 2, kind = "mean" }
+conv = { channels = 3, kernel = 2, padding = "same" }
+beta = [0.5, 0.75, 0.25]
+weights = { seed = 3, bits = 4 }
+[[layer]]
+name = "out"
+pool = { size = [2, 1], stride = 1, padding = [1, 0] }
+size = 5
+neuron = "if"
+weights = { file = "k.npz", key = "w" }
+"""
+
+
+def test_convolutions_and_poolings_are_the_nir_nodes_of_the_same_values(folder: Path) -> None:
+    rng = np.random.default_rng(4)
+    kernel, dense = rng.normal(0.3, 0.3, (4, 1, 3, 2)), rng.normal(0.2, 0.3, (5, 18))
+    np.savez(folder / "k.npz", k=kernel, w=dense)
+    made = _load(folder, MAPS)
+    shapes = {p.name: p.shape for p, _ in made.layers()}
+    assert shapes == {"maps": (4, 4, 5), "same": (3, 2, 2), "out": (5,)}
+
+    def neurons(shape: tuple[int, ...], threshold: np.ndarray) -> nir.IF:
+        values = np.broadcast_to(threshold.reshape(-1, *[1] * (len(shape) - 1)), shape)
+        return nir.IF(r=np.ones(shape), v_threshold=values, v_reset=np.zeros(shape))
+
+    own = next(p for p in made.projections if p.target == "same")
+    beta = np.broadcast_to(np.array([0.5, 0.75, 0.25]).reshape(3, 1, 1), (3, 2, 2))
+    (conv,) = [op for op in own.operations if hasattr(op, "groups")]
+    nodes = {
+        "input": nir.Input(np.array([2, 7, 6])),
+        "c1": nir.Conv2d((7, 6), kernel, (2, 1), (1, 0), 1, 2, np.array([0, 0.25, 0, 0.5])),
+        "maps": neurons((4, 4, 5), np.array([1, 0.5, 1, 2])),
+        "p1": nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+        "c2": nir.Conv2d((2, 2), conv.weight, 1, "same", 1, 1, np.zeros(3)),
+        "same": nir.LIF(tau=1e-4 / (1 - beta), r=1 / (1 - beta), v_leak=np.zeros((3, 2, 2)),
+                        v_threshold=np.ones((3, 2, 2)), v_reset=np.zeros((3, 2, 2))),
+        "p2": nir.SumPool2d(np.array([2, 1]), np.array([1, 1]), np.array([1, 0])),
+        "flat": nir.Flatten({"input": np.array([3, 3, 2])}, 0, -1),
+        "fc": nir.Linear(dense),
+        "out": neurons((5,), np.ones(1)),
+        "output": nir.Output(np.array([5])),
+    }  # fmt: skip
+    graph = nir.NIRGraph(nodes=nodes, edges=list(pairwise(nodes)), type_check=False)
+    expected = import_nir(graph, dialect="snntorch-subtract")
+    x = (rng.random((4, 12, 2, 7, 6)) < 0.4).astype(np.uint8)
+    results = [run_reference(network, x) for network in (made, expected)]
+    for name in shapes:
+        np.testing.assert_array_equal(results[0].spikes[name], results[1].spikes[name])
+        assert results[0].spikes[name].any()
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "message"),
+    [
+        ("channels = 4, ", "", "layer[1].conv.channels: is missing; give the maps that it makes"),
+        ("kernel = [3, 2], ", "", "layer[1].conv.kernel: is missing; give a number, or [rows"),
+        ("kernel = [3, 2]", "kernel = [3, 2, 2]", "layer[1].conv.kernel = [3, 2, 2]: must be a "
+         "whole number >= 1, or two, [rows, columns]"),
+        ("kernel = [3, 2]", "kernel = 9", "layer[1].conv.kernel: spans [9, 9], more than the padded"
+         " image [9, 6]; make it smaller, or pad more"),
+        ("groups = 2", "groups = 3", "layer[1].conv.groups = 3: must divide the 2 channels that"),
+        ("groups = 2", "grups = 2", "layer[1].conv.grups: is not a known key; did you mean 'grou"),
+        ("padding = [1, 0], ", 'padding = "same", ', "layer[1].conv.padding = 'same': needs stride "
+         "1; give the padding in numbers"),
+        ("padding = [1, 0], ", 'padding = "full", ', "layer[1].conv.padding = 'full': must be "
+         '"same", "valid", a whole number, or two'),
+        ('name = "maps"', 'name = "maps"\nsize = 3', "layer[1].size = 3: follows from conv"),
+        ('name = "maps"', 'name = "maps"\ndelays = 3', "layer[1].delays = 3: a convolution has"),
+        ("threshold = [1, 0.5, 1, 2]", "threshold = [1, 2]", "layer[1].threshold = [1, 2]: has "
+         "shape (2,); must be one number, or 4, one a channel"),
+        ('key = "k"', 'key = "w"', "layer[1].weights.key = 'w': has shape (5, 18); must be "
+         "(4, 1, 3, 2), (channels, channels in / groups, rows, columns)"),
+        ("input = [2, 7, 6]", "input = 84", "layer[1].conv: takes (channels, rows, columns), but "
+         "gets shape (84,); give the input such a shape"),
+        ('pool = { size = 2, kind = "mean" }', "pool = 2", "layer[2].pool = 2: must be a table"),
+        ("size = 2, kind", "kind", "layer[2].pool.size: is missing; give a number, or [rows"),
+        ('kind = "mean"', 'kind = "max"', "layer[2].pool.kind = 'max': must be one of sum, mean"),
+        ("channels = 4, ", "channels = 4000, ", "layer[1].conv: makes 4000 x 4 x 5 neurons, more "
+         "than 65536"),
+    ],
+)  # fmt: skip
+def test_windows_that_are_refused(folder: Path, line: str, changed: str, message: str) -> None:
+    np.savez(folder / "k.npz", k=np.zeros((4, 1, 3, 2)), w=np.zeros((5, 18)))
+    assert line in MAPS
+    problems = _problems(folder, MAPS.replace(line, changed, 1))
+    assert any(problem.startswith(message) for problem in problems), problems
+
+
 def test_options_override(folder: Path) -> None:
     network = _load(folder, HEAD + LAYER, dialect="sinabs", dt=2.0, steps=4)  # type: ignore[arg-type]
     assert (str(network.dialect), network.dt, network.steps) == ("sinabs", 2.0, 4)
