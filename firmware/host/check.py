@@ -19,7 +19,7 @@ MAX_STEPS = 65535
 """The board counts a sample's steps in 16 bits."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class DesignFacts:
     """What the driver needs to know of a design."""
 
