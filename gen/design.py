@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikefab.gen.addresses import node_addresses
+from spikefab.gen.addresses import node_addresses, place_order
 from spikefab.gen.errors import InputError
 from spikefab.gen.qnetwork import QNetwork
 
@@ -84,6 +84,10 @@ class Design:
     def input_addresses(self) -> tuple[int, ...]:
         """The address of each input; empty: input n has address n."""
         return node_addresses(self.manifest.get("inputs", ()))
+
+    def place_order(self, k: int) -> tuple[int, ...]:
+        """The place of each neuron of layer k; empty: neuron n is at n."""
+        return place_order(self.manifest["layers"][k])
 
     @property
     def output_addresses(self) -> tuple[int, ...]:

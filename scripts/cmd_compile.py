@@ -28,7 +28,7 @@ from spikefab.scripts.options import (
     quantise_of,
     samples_of,
 )
-from spikefab.scripts.pipeline import compile_design, prepare, shell_resources
+from spikefab.scripts.pipeline import compile_design, fit_warnings, prepare, shell_resources
 from spikefab.scripts.stopping import add_stop, stop_of
 
 
@@ -65,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="most lanes that share a neuron datapath, for all layers or one a layer (default: "
         "auto, as many as cost little time)",
     )
+    group.add_argument(
+        "--oversize",
+        action="store_true",
+        help="write the design even if it will not fit the target",
+    )
     add_quantise(parser)
     add_stop(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="the design")
@@ -98,6 +103,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             storage=storage,
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,
+            oversize=options.oversize,
         )
     for note in network.notes:
         output.say(f"note: {note}")
@@ -131,12 +137,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         f"{need.ff:,} flip-flops, {need.ram} of {have.ram} block RAMs, {need.dsp} multipliers"
         + (f", {need.spram} of {have.spram} SPRAMs" if have.spram else "")
     )
-    tight = plan.budget.exceeded(plan.resources)
-    if tight:
-        output.say(
-            f"warning: probably too much {tight} for {target.name}: fewer --lanes, fewer "
-            "--weight-bits, or a bigger part"
-        )
+    for line in fit_warnings(plan, target, asked=lanes is not None, oversize=True):
+        output.say(line)
     output.say(f"design {design.manifest['hash']} in {options.out}")
     extra = {"early_stop": stop.as_dict()} if stop else {}
     output.result({"dir": str(options.out), **extra, **design.manifest})

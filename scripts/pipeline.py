@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from spikefab.boards.fit import check_fit
 from spikefab.boards.shell import board_shell
 from spikefab.boards.target import Target
 from spikefab.gen.cost import predict_cycles
@@ -47,6 +48,7 @@ __all__ = [
     "Prepared",
     "Samples",
     "compile_design",
+    "fit_warnings",
     "locate_mismatch",
     "prepare",
     "read_samples",
@@ -275,11 +277,12 @@ def compile_design(
     storage: Choice | Sequence[Choice] = "auto",
     clock_hz: float | None = None,
     baud: int | None = None,
+    oversize: bool = False,
 ) -> tuple[Design, Plan]:
     """Maps the network onto the target and writes the design directory.
 
     The samples say how much spikes, which decides lanes and predictions, and are the design's own
-    test vectors.
+    test vectors. Raises `InputError` where the target is too small, unless `oversize`.
     """
     qnet = prepared.qnet
     x = samples.x[:PREDICTION_SAMPLES]
@@ -290,6 +293,7 @@ def compile_design(
     plan = make_plan(
         qnet, target_budget(target), lanes=lanes, folds=folds, rates=rates, storage=storage
     )
+    fit_warnings(plan, target, asked=lanes is not None, oversize=oversize)
     items = x
     if not plan.structure.is_plain:
         lead = x.shape[: 1 if samples.input.framed else 2]
@@ -325,6 +329,12 @@ def compile_design(
         predicted=predicted,
     )
     return design, plan
+
+
+def fit_warnings(plan: Plan, target: Target, *, asked: bool, oversize: bool = False) -> list[str]:
+    """Where the target may be too small. Raises `InputError` where it is. `asked`: for lanes."""
+    cure = "fewer --lanes, fewer --weight-bits" if asked else "fewer --weight-bits, less network"
+    return check_fit(target, plan.core, title=plan.qnet.name, cure=cure, oversize=oversize)
 
 
 def _rates(

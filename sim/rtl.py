@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from spikefab.gen.addresses import place_order
 from spikefab.gen.design import Design, drains
 from spikefab.gen.errors import InputError
 from spikefab.gen.samples import check_samples
@@ -180,7 +179,7 @@ def _monitors(design: Design, record: Sequence[str]) -> list[Monitor]:
             lanes=int(design.manifest["layers"][k]["row_lanes"]),
             membrane_width=layer.neuron.membrane_width,
             count_width=layer.neuron.count_width if layer.neuron.spiking else 0,
-            order=place_order(design.manifest["layers"][k]),
+            order=design.place_order(k),
         )
         for k, layer in enumerate(layers)
         if layer.name in record

@@ -17,13 +17,14 @@ __all__ = ["CollidingMemory", "colliding_memories"]
 
 
 class CollidingMemory(Elaboratable):
-    """Takes the place of a `Memory` with one read port and one write port. A read that meets a
-    write of the same word gives any value, which a proof may choose: the old word, the new one, or
-    neither, as memories do from which synthesis has been told not to save such a read."""
+    """Takes the place of a `Memory` with one read port and at most one write port. A read that
+    meets a write of the same word gives any value, which a proof may choose: the old word, the new
+    one, or neither, as memories do from which synthesis has been told not to save such a read."""
 
     def __init__(self, **options: Any):
         self.inner: Any = Memory(**options)
         self.shape = Shape.cast(options["shape"])
+        self.writer: Any = None
 
     def write_port(self) -> Any:
         self.writer = self.inner.write_port()
@@ -40,6 +41,9 @@ class CollidingMemory(Elaboratable):
         m = Module()
         m.submodules.inner = self.inner
         reader, writer = self.reader, self.writer
+        if writer is None:
+            m.d.comb += self.port.data.eq(reader.data)
+            return m
         collided = Signal()
         with m.If(reader.en):
             m.d.sync += collided.eq(writer.en & (writer.addr == reader.addr))

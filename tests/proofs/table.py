@@ -17,7 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from proofs.catalogue import PROOFS, Proof
+from proofs.cases import Proof
+from proofs.catalogue import PROOFS
 from proofs.solver import Result
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proofs.catalogue import FAULTS, PROOFS, Fault, Proof
+from proofs.cases import Fault, Proof
+from proofs.catalogue import PROOFS
+from proofs.fault_list import FAULTS
 
 
 def _marked(entries: list[Any]) -> list[Any]:
