@@ -30,7 +30,7 @@ class InputRange:
     """Most events that one of its inputs takes in a step."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class DesignFacts:
     """What the driver needs to know of a design."""
 
