@@ -264,8 +264,8 @@ def test_operators_keep_their_meaning(tmp_path: Path) -> None:
 class NoBits(wiring.Component):
     """Chooses between values of no bits, as a map of one row and one column has places of none."""
 
-    i: In(2)
-    o: Out(2)
+    def __init__(self) -> None:
+        super().__init__({"i": In(2), "o": Out(2)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
