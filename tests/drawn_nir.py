@@ -31,7 +31,7 @@ KINDS = (
 )  # fmt: skip
 """Every node of NIR 1.0.8."""
 
-SHAPES: tuple[Shape, ...] = ((3,), (5,), (2, 5), (1, 6), (1, 4, 4), (2, 3, 5), (2, 5, 4))
+SHAPES: tuple[Shape, ...] = ((3,), (5,), (2, 5), (1, 6), (1, 4, 4), (2, 3, 3), (2, 4, 3))
 
 OVERRIDES = (
     "compare=gt", "compare=ge", "reset=subtract", "reset=zero", "reset=value", "v_reset=-0.25",
@@ -171,7 +171,7 @@ class _Maker:
         for _ in range(self.pick([1, 1, 1, 2], "inputs")):
             shape = self.pick(SHAPES, "shape of an input")
             self.inputs.append(self.add(nir.Input(np.array(shape)), [], shape))
-        for k in range(self.pick([1, 2, 2, 3], "populations")):
+        for k in range(self.pick([1, 1, 2, 2, 3], "populations")):
             # Every input leads on; later layers take what came last.
             last = k < len(self.inputs) and self.inputs[k]
             self._population(last or self.spiking[-1])
