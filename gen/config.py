@@ -27,17 +27,25 @@ from spikefab.hdl.sparse_params import MAX_DELAY
 __all__ = ["read_config"]
 
 NETWORK_KEYS = ("name", "dialect", "dt", "steps", "input")
-LAYER_KEYS = ("name", "size", "neuron", "beta", "tau", "r", "threshold", "v_leak", "v_reset",
-              "v_init", "weights", "delays", "bias")  # fmt: skip
+LAYER_KEYS = ("name", "size", "neuron", "beta", "tau", "alpha", "tau_syn", "r", "w_in", "threshold",
+              "v_leak", "v_reset", "v_init", "weights", "delays", "bias")  # fmt: skip
 RANDOM_DELAY_KEYS = ("seed", "longest")
 RANDOM_KEYS = ("seed", "density", "bits", "scale")
-NEURONS: dict[str, Kind] = {"if": "IF", "lif": "LIF", "li": "LI"}
-PER_NEURON = ("beta", "tau", "r", "threshold", "v_leak", "v_reset", "v_init", "bias")
+NEURONS: dict[str, Kind] = {"if": "IF", "lif": "LIF", "li": "LI", "cuba-lif": "CubaLIF",
+                            "cuba-li": "CubaLI"}  # fmt: skip
+PER_NEURON = ("beta", "tau", "alpha", "tau_syn", "r", "w_in", "threshold", "v_leak", "v_reset",
+              "v_init", "bias")  # fmt: skip
+CURRENT = ("alpha", "tau_syn", "w_in")
 UNUSED = {
-    "if": ("beta", "tau", "v_leak"),
-    "lif": (),
-    "li": ("threshold", "v_reset"),
+    "if": ("beta", "tau", "v_leak", *CURRENT),
+    "lif": CURRENT,
+    "li": ("threshold", "v_reset", *CURRENT),
+    "cuba-lif": (),
+    "cuba-li": ("threshold", "v_reset"),
 }
+SILENT = ("li", "cuba-li")
+LEAKS = (("beta", "tau", "membrane"), ("alpha", "tau_syn", "synaptic current"))
+"""What is kept each step, the time constant, of what."""
 MAX_SIZE = 65536
 MAX_SYNAPSES = 1 << 26
 
@@ -184,9 +192,10 @@ class _Reader(TableReader):
         if not isinstance(kind, str) or kind not in NEURONS:
             self.fail(f"{where}.neuron", f"must be one of {', '.join(NEURONS)}", kind)
         else:
-            self.check_kind(where, table, values, kind)
-            if kind == "li" and index < len(self.table["layer"]) - 1:
-                self.fail(f"{where}.neuron", "an li never spikes and must be the last layer", kind)
+            self.check_kind(where, table, values, kind, dialect)
+            if kind in SILENT and index < len(self.table["layer"]) - 1:
+                self.fail(f"{where}.neuron", f"{_a(kind)} never spikes and must be the last layer",
+                          kind)  # fmt: skip
             if len(self.problems) == before and self._dialect_known:
                 parameters = _node_parameters(kind, values, dialect, dt)
                 self.check_step(where, kind, parameters, size, dialect, dt)
@@ -211,22 +220,31 @@ class _Reader(TableReader):
         self.problems += [f"{self.path}: {problem}" for problem in found]
 
     def check_kind(
-        self, where: str, table: dict[str, Any], values: dict[str, Any], kind: str
+        self,
+        where: str,
+        table: dict[str, Any],
+        values: dict[str, Any],
+        kind: str,
+        dialect: Dialect,
     ) -> None:
         for key in UNUSED[kind]:
             if key in table:
-                self.fail(f"{where}.{key}", f"an {kind} neuron has none; remove it", table[key])
-        if kind != "if":
-            if "beta" in table and "tau" in table:
-                self.fail(f"{where}.beta", "give either beta or tau, not both", table["beta"])
-            elif "beta" not in table and "tau" not in table:
-                self.fail(f"{where}.beta", f"is missing: an {kind} neuron needs beta (what the "
-                          "membrane keeps each step) or tau (seconds)")  # fmt: skip
+                self.fail(f"{where}.{key}", f"{_a(kind)} neuron has none; remove it", table[key])
+        for keeps, tau, what in LEAKS:
+            if keeps in UNUSED[kind]:
+                continue
+            if keeps in table and tau in table:
+                self.fail(f"{where}.{keeps}", f"give either {keeps} or {tau}, not both",
+                          table[keeps])  # fmt: skip
+            elif keeps not in table and tau not in table:
+                self.fail(f"{where}.{keeps}", f"is missing: {_a(kind)} neuron needs {keeps} (what "
+                          f"the {what} keeps each step) or {tau} (seconds)")  # fmt: skip
         limits: list[tuple[str, str, Callable[[np.ndarray], Any]]] = [
-            ("beta", "from 0 to 1", lambda v: (v >= 0) & (v <= 1)),
-            ("tau", "> 0", lambda v: v > 0),
-            ("threshold", "> 0", lambda v: v > 0),
+            (keeps, "from 0 to 1", lambda v: (v >= 0) & (v <= 1)) for keeps, _, _ in LEAKS
         ]
+        limits += [(tau, "> 0", lambda v: v > 0) for _, tau, _ in LEAKS]
+        if not (self._dialect_known and dialect.only_compares):
+            limits.append(("threshold", "> 0", lambda v: v > 0))
         for key, limit, legal in limits:
             value = values.get(key)
             if value is not None and not np.all(legal(value)):
@@ -396,23 +414,46 @@ def _node_parameters(
     """The values as NIR would name them; what is not given is the framework's default."""
     zero, one = np.zeros(()), np.ones(())
     out: dict[str, np.ndarray] = {}
+    cuba = kind.startswith("cuba")
     if kind == "if":
         out["r"] = values.get("r", one)
     else:
-        if "beta" in values:
-            beta = values["beta"]
-            with np.errstate(divide="ignore"):
-                exponent = np.abs(np.log(np.maximum(beta, 1e-300)))
-                out["tau"] = dt / (1 - beta if dialect.decay == "euler" else exponent)
-            out["decay"] = beta
-        else:
-            out["tau"] = values["tau"]
+        tau = "tau_mem" if cuba else "tau"
+        out |= _leak(values, "beta", "tau", dialect, dt, as_tau=tau, as_decay="decay")
         # The input gain of r*dt/tau is then 1, as in snnTorch.
-        out["r"] = values.get("r", out["tau"] / dt)
+        out["r"] = values.get("r", out[tau] / dt)
         out["v_leak"] = values.get("v_leak", zero)
-    if kind != "li":
+    if cuba:
+        out |= _leak(
+            values, "alpha", "tau_syn", dialect, dt, as_tau="tau_syn", as_decay="decay_syn"
+        )
+        out["w_in"] = values.get("w_in", out["tau_syn"] / dt)
+    if kind not in SILENT:
         out["v_threshold"] = values.get("threshold", one)
         out["v_reset"] = values.get("v_reset", zero)
     if "v_init" in values:
         out["v_init"] = values["v_init"]
     return out
+
+
+def _leak(
+    values: dict[str, Any],
+    keeps: str,
+    tau: str,
+    dialect: Dialect,
+    dt: float,
+    *,
+    as_tau: str,
+    as_decay: str,
+) -> dict[str, np.ndarray]:
+    """A leak given as what is kept each step, or as a time constant."""
+    if keeps not in values:
+        return {as_tau: values[tau]}
+    kept = values[keeps]
+    with np.errstate(divide="ignore"):
+        exponent = np.abs(np.log(np.maximum(kept, 1e-300)))
+        return {as_tau: dt / (1 - kept if dialect.decay == "euler" else exponent), as_decay: kept}
+
+
+def _a(kind: str) -> str:
+    return f"a {kind}" if kind.startswith("cuba") else f"an {kind}"

@@ -130,7 +130,8 @@ class LayerJob:
             if note is not None:
                 self._note(note)
         threshold = self.neuron.threshold
-        unit = float(threshold[0]) if self.neuron.spiking and np.ptp(threshold) == 0 else None
+        shared = self.neuron.spiking and np.ptp(threshold) == 0 and threshold[0] > 0
+        unit = float(threshold[0]) if shared else None
         if ternary:
             return fit_ternary(w, per_channel, x, unit)
         if self.width == 1:

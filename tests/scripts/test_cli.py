@@ -105,6 +105,33 @@ def test_compile(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
     assert Design.load(out).manifest["hash"] != values["hash"]
 
 
+def test_compile_with_counts(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
+    """A neuron that spikes several times in a step: the same spikes from each kind of events."""
+    text = net.read_text().replace("0.01", "0.04")
+    text = text.replace("snntorch-subtract", "sinabs,norm_input=false")
+    (tmp_path / "net.toml").write_text(text.replace("scale = 0.02", "scale = 0.1"))
+    cycles = {}
+    for kind in ("one", "each"):
+        out = tmp_path / kind
+        made = spikefab("compile", tmp_path / "net.toml", "--device", "ecp5-25f", "--data", data,
+                        "--lanes", "1", "--count-events", kind, "-o", out)  # fmt: skip
+        assert made.status == 0, made.err
+        how = "one event with the count" if kind == "one" else "an event each"
+        assert f"spikes a step: {how}" in made.out
+        graded = [layer["graded"] for layer in Design.load(out).manifest["layers"]]
+        assert graded == [kind == "one", False]
+        ran = spikefab("simulate", out, "--data", data, "--engine", "rtl", "--json",
+                       "-o", tmp_path / f"{kind}.npz")  # fmt: skip
+        assert ran.values["equals_golden"]
+        predicted = Design.load(out).manifest["predicted"]["cycles_per_inference"]
+        cycles[kind] = ran.values["cycles_per_inference"]
+        assert predicted == cycles[kind]
+    with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "each.npz") as each:
+        assert one["spikes"].any()
+        np.testing.assert_array_equal(one["spikes"], each["spikes"])
+    assert cycles["one"] < cycles["each"]
+
+
 def test_engines_agree(spikefab: Any, device: Path, data: Path, tmp_path: Path) -> None:
     saved = {}
     for engine in ("golden", "rtl"):
@@ -428,6 +455,9 @@ def test_bad_data(
         (["--board", "icebreaker", "--clock", "nan"], "--clock nan: must be a number of MHz"),
         (["--board", "icebreaker", "--clock", "-3"], "--clock -3: must be a number of MHz"),
         (["--board", "icebreaker", "--clock", "1e5"], "PLL cannot make it"),
+        (["--device", "up5k", "--count-events", "one"], "--count-events one: no population but the "
+         "outputs spikes more than once in a step; leave it out"),
+        (["--device", "up5k", "--count-events", "two"], "--count-events: invalid choice: 'two'"),
         ([], "one of the arguments --board --device is required"),
         (["--device", "up5k", "--lanes"], "expected one argument"),
     ],
