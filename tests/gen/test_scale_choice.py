@@ -137,7 +137,12 @@ def test_a_kernel_keeps_one_scale_for_each_position_would_have_its_threshold() -
 def test_integrators_and_exact_weights_keep_one_scale_in_silence() -> None:
     integrator = make_network([weights()], decay=0.9, li_output=True)
     on_a_grid = make_network([np.rint(weights() * 31) / 31], decay=0.9)
-    for network in (integrator, on_a_grid):
+    each_on_its_own = make_network(
+        [np.rint(weights(1.0) * 31) * np.linspace(0.02, 0.03, 12)[:, None]],
+        decay=0.9,
+        li_output=True,
+    )
+    for network in (integrator, each_on_its_own, on_a_grid):
         _, report = quantise_with_report(network)
         assert not report.layers[0].per_channel
         assert notes(report) == []

@@ -71,6 +71,25 @@ def test_check(spikefab: Any, net: Path, data: Path) -> None:
     assert spikefab("check", "--dialects", "--json").values["dialects"] == presets.out.rstrip("\n")
 
 
+def test_a_scale_for_each_neuron_is_chosen_asked_for_and_refused(
+    spikefab: Any, tmp_path: Path
+) -> None:
+    spread = np.geomspace(0.1, 1, 8)[:, None]
+    np.savez(tmp_path / "w.npz", a=spread * np.random.default_rng(0).normal(size=(8, 6)))
+    net = tmp_path / "uneven.toml"
+    net.write_text(
+        '[network]\nname = "uneven"\ninput = 6\ndialect = "norse"\n\n[[layer]]\nname = "a"\n'
+        'size = 8\nbeta = 0.9\nweights = { file = "w.npz", key = "a" }\n'
+    )
+    own, line = "scale … a channel", "a: each neuron has its own scale: one for the layer would"
+    for words, each, said in (([], True, True), (["--per-channel"], True, False),
+                              (["--no-per-channel"], False, False)):  # fmt: skip
+        ran = spikefab("check", net, *words)
+        assert ran.status == 0
+        assert bool(re.search(own.replace("…", r"[\d.e-]+"), ran.out)) == each
+        assert (line in ran.out) == said
+
+
 def test_compile_binary(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "d"
     ran = spikefab("compile", net, "--device", "up5k", "--weight-bits", "1", "-o", out)
