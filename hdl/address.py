@@ -154,27 +154,27 @@ class ConvAddresses(wiring.Component):
         columns = Signal.like(more_x, name="columns")
         all_columns = Signal.like(more_x, name="all_columns")
         port = Signal.like(port2, name="port")
+        # What is left of the words of a position; and whether each count is at its end, known with
+        # it: the whole generator hangs on that.
         k = Signal(range(max(self.spans)))
         row_weights = Signal.like(visit.weights, name="row_weights")
         row_word = Signal.like(visit.word, name="row_word")
-        last_word, last_column = Signal(), Signal()
+        last_word, last_column, last_row = (
+            Signal(name=f"last_{what}") for what in ("word", "column", "row")
+        )
+        single_column = Signal()
+        token_end = Signal()
         m.d.comb += [
-            last_word.eq(k == self._of(port, [span - 1 for span in self.spans])),
-            last_column.eq(columns == 0),
             turn.eq(~token | (visit.row == p.folds - 1)),
-            final.eq(
-                Mux(
-                    token,
-                    (visit.word == self.n_words - 1) & turn,
-                    ~real | (last_word & last_column & (rows == 0)),
-                )
-            ),
+            final.eq(Mux(token, token_end & turn, ~real | (last_word & last_column & last_row))),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
             self.start.valid.eq(ready & valid2 & kept.token),
             self.start.payload.eq(kept.last),
             begin.eq(valid2 & free),
         ]
+        spans = [Const(span - 1, range(max(self.spans))) for span in self.spans]
+        single = [Const(span == 1, 1) for span in self.spans]
         next_row, next_column = ~token & last_word & last_column, ~token & last_word
         step = self._step(port, next_row, next_column)
         weights = Signal.like(visit.weights, name="next_weights")
@@ -194,10 +194,15 @@ class ConvAddresses(wiring.Component):
                 row_weights.eq(first_weights),
                 visit.word.eq(first_word),
                 row_word.eq(first_word),
-                k.eq(0),
+                k.eq(self._of(port2, spans)),
+                last_word.eq(self._of(port2, single)),
                 rows.eq(more_y),
+                last_row.eq(more_y == 0),
                 columns.eq(more_x),
+                last_column.eq(more_x == 0),
                 all_columns.eq(more_x),
+                single_column.eq(more_x == 0),
+                token_end.eq(self.n_words == 1),
                 visit.row.eq(0),
             ]
             if p.synapse.payload_width:
@@ -210,18 +215,22 @@ class ConvAddresses(wiring.Component):
             m.d.sync += [
                 visit.weights.eq(weights),
                 visit.word.eq(word),
+                token_end.eq(visit.word == self.n_words - 2),
                 visit.row.eq(0),
-                k.eq(Mux(last_word, 0, k + 1)),
+                k.eq(Mux(last_word, self._of(port, spans), k - 1)),
+                last_word.eq(Mux(last_word, self._of(port, single), k == 1)),
             ]
             with m.If(next_row):
                 m.d.sync += [
                     row_weights.eq(weights),
                     row_word.eq(word),
                     rows.eq(rows - 1),
+                    last_row.eq(rows == 1),
                     columns.eq(all_columns),
+                    last_column.eq(single_column),
                 ]
             with m.Elif(next_column):
-                m.d.sync += columns.eq(columns - 1)
+                m.d.sync += [columns.eq(columns - 1), last_column.eq(columns == 1)]
         m.d.comb += [
             self.o.valid.eq(active & real),
             visit.token.eq(token),
