@@ -145,7 +145,8 @@ class ConvAddresses(wiring.Component):
 
         # The visits: words of a position, columns, rows of the kernel.
         visit: Any = self.o.payload
-        active, final = Signal(), Signal()
+        active = Signal()
+        final = Signal(init=1)  # the whole generator hangs on it: a register, as `active` is
         begin, ready = Signal(), Signal()
         real, turn = Signal(), Signal()
         token = Signal()
@@ -154,11 +155,10 @@ class ConvAddresses(wiring.Component):
         columns = Signal.like(more_x, name="columns")
         all_columns = Signal.like(more_x, name="all_columns")
         port = Signal.like(port2, name="port")
-        # What is left of the words of a position; and whether each count is at its end, known with
-        # it: the whole generator hangs on that.
-        k = Signal(range(max(self.spans)))
+        k = Signal(range(max(self.spans)))  # words left of a position
         row_weights = Signal.like(visit.weights, name="row_weights")
         row_word = Signal.like(visit.word, name="row_word")
+        # Whether a count is at its end is known with it.
         last_word, last_column, last_row = (
             Signal(name=f"last_{what}") for what in ("word", "column", "row")
         )
@@ -166,7 +166,6 @@ class ConvAddresses(wiring.Component):
         token_end = Signal()
         m.d.comb += [
             turn.eq(~token | (visit.row == p.folds - 1)),
-            final.eq(Mux(token, token_end & turn, ~real | (last_word & last_column & last_row))),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
             self.start.valid.eq(ready & valid2 & kept.token),
@@ -183,6 +182,10 @@ class ConvAddresses(wiring.Component):
             weights.eq(Mux(next_row, row_weights, visit.weights) + step[0]),
             word.eq(Mux(next_row, row_word, visit.word) + step[1]),
         ]
+        penultimate = visit.word == self.n_words - 2
+        word_next = Mux(last_word, self._of(port, single), k == 1)
+        column_next = Mux(last_word, Mux(last_column, single_column, columns == 1), last_column)
+        row_next = Mux(next_row, rows == 1, last_row)
         with m.If(begin):
             m.d.sync += [
                 active.eq(1),
@@ -203,6 +206,13 @@ class ConvAddresses(wiring.Component):
                 all_columns.eq(more_x),
                 single_column.eq(more_x == 0),
                 token_end.eq(self.n_words == 1),
+                final.eq(
+                    Mux(
+                        kept.token,
+                        self.n_words * p.folds == 1,
+                        ~hit | (self._of(port2, single) & (more_x == 0) & (more_y == 0)),
+                    )
+                ),
                 visit.row.eq(0),
             ]
             if p.synapse.payload_width:
@@ -210,27 +220,37 @@ class ConvAddresses(wiring.Component):
         with m.Elif(final):
             m.d.sync += active.eq(0)
         with m.Elif(~turn):
-            m.d.sync += visit.row.eq(visit.row + 1)
+            m.d.sync += [
+                visit.row.eq(visit.row + 1),
+                final.eq(token_end & (visit.row == p.folds - 2)),
+            ]
         with m.Else():
             m.d.sync += [
                 visit.weights.eq(weights),
                 visit.word.eq(word),
-                token_end.eq(visit.word == self.n_words - 2),
+                token_end.eq(penultimate),
                 visit.row.eq(0),
                 k.eq(Mux(last_word, self._of(port, spans), k - 1)),
-                last_word.eq(Mux(last_word, self._of(port, single), k == 1)),
+                last_word.eq(word_next),
+                last_column.eq(column_next),
+                last_row.eq(row_next),
+                final.eq(
+                    Mux(
+                        token,
+                        penultimate & (p.folds == 1),
+                        word_next & column_next & row_next,
+                    )
+                ),
             ]
             with m.If(next_row):
                 m.d.sync += [
                     row_weights.eq(weights),
                     row_word.eq(word),
                     rows.eq(rows - 1),
-                    last_row.eq(rows == 1),
                     columns.eq(all_columns),
-                    last_column.eq(single_column),
                 ]
             with m.Elif(next_column):
-                m.d.sync += [columns.eq(columns - 1), last_column.eq(columns == 1)]
+                m.d.sync += columns.eq(columns - 1)
         m.d.comb += [
             self.o.valid.eq(active & real),
             visit.token.eq(token),
