@@ -125,13 +125,17 @@ class SparseAddresses(wiring.Component):
         clearing = now.clear if sparse.slots > 1 else Const(0)
         # Rows without a neuron, at the end of the last word, are left out.
         last_row = p.rows - 1 - (self.n_words - 1) * p.folds
-        handed = (at == self.n_words - 1) & (now.row == last_row)
+        # Whether a count is at its end is known with it: the whole generator hangs on that.
+        last_entry, last_word, very_last = (
+            Signal(name=f"last_{what}") for what in ("entry", "word", "of_all")
+        )
+        handed = last_word & (now.row == last_row)
         done = handed
         if sparse.slots > 1:
-            done = Mux(now.last, at == sparse.n_words - 1, handed)
+            done = Mux(now.last, very_last, handed)
         m.d.comb += [
             now.turn.eq(~now.token | clearing | handed | (now.row == p.folds - 1)),
-            final.eq(Mux(now.token, done, ~real | (left == 0))),
+            final.eq(Mux(now.token, done, ~real | last_entry)),
             now.end.eq(final if sparse.slots == 1 else now.token & handed & ~clearing),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
@@ -148,6 +152,9 @@ class SparseAddresses(wiring.Component):
                 real.eq(hit),
                 at.eq(first),
                 left.eq(more),
+                last_entry.eq(more == 0),
+                last_word.eq(self.n_words == 1),
+                very_last.eq(sparse.n_words == 1),
             ]
             if sparse.runs:
                 m.d.sync += now.word.eq(first_word)
@@ -160,7 +167,14 @@ class SparseAddresses(wiring.Component):
         with m.Elif(~now.turn):
             m.d.sync += now.row.eq(now.row + 1)
         with m.Else():
-            m.d.sync += [at.eq(at + 1), left.eq(left - 1), now.row.eq(0)]
+            m.d.sync += [
+                at.eq(at + 1),
+                left.eq(left - 1),
+                last_entry.eq(left == 1),
+                last_word.eq(at == self.n_words - 2),
+                very_last.eq(at == sparse.n_words - 2),
+                now.row.eq(0),
+            ]
             if sparse.runs:
                 m.d.sync += now.word.eq(now.word + 1)
             if sparse.slots > 1:
