@@ -11,7 +11,18 @@ from bench.figures import as_json
 from bench.runs import BenchError
 from spikefab.gen.errors import InputError
 
-COMMANDS = ("engine", "ulx3s", "up5k", "mnist", "lanes", "stop", "golden", "elaborate", "proofs")
+COMMANDS = (
+    "engine",
+    "ulx3s",
+    "up5k",
+    "mnist",
+    "lanes",
+    "stop",
+    "integers",
+    "golden",
+    "elaborate",
+    "proofs",
+)
 
 
 def main() -> int:

@@ -28,12 +28,12 @@ def address_fields(grid: GridParams | None) -> dict[str, list[int]] | None:
 
 
 def node_addresses(nodes: Sequence[dict[str, Any]]) -> tuple[int, ...]:
-    """The address of each neuron of the nodes, as the manifest has them, side by side; empty:
-    neuron n has address n."""
+    """The address of each neuron of the nodes, as the manifest has them, side by side, those that
+    share their addresses once; empty: neuron n has address n."""
     if not any(node.get("fields") for node in nodes):
         return ()
     found: list[int] = []
-    for node in nodes:
+    for node in {node["base"]: node for node in nodes}.values():
         fields = node.get("fields")
         own = np.arange(node["size"])
         if fields:

@@ -9,35 +9,44 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spikefab.gen.config_conv import Shape, Window, read_conv, read_pool
+from spikefab.gen.config_graph import ConfigLayer, config_graph
 from spikefab.gen.config_table import TableReader
 from spikefab.gen.dialect import PRESETS, Dialect, parse_dialect
 from spikefab.gen.discretise import Kind, discretise
 from spikefab.gen.errors import InputError
 from spikefab.gen.graph import build_network
 from spikefab.gen.network import Network
-from spikefab.gen.nir_read import Graph, Node
 from spikefab.hdl.sparse_params import MAX_DELAY
 
 __all__ = ["read_config"]
 
 NETWORK_KEYS = ("name", "dialect", "dt", "steps", "input")
-LAYER_KEYS = ("name", "size", "neuron", "beta", "tau", "r", "threshold", "v_leak", "v_reset",
-              "v_init", "weights", "delays", "bias")  # fmt: skip
+LAYER_KEYS = ("name", "size", "conv", "pool", "neuron", "beta", "tau", "alpha", "tau_syn", "r",
+              "w_in", "threshold", "v_leak", "v_reset", "v_init", "weights", "delays",
+              "bias")  # fmt: skip
 RANDOM_DELAY_KEYS = ("seed", "longest")
 RANDOM_KEYS = ("seed", "density", "bits", "scale")
-NEURONS: dict[str, Kind] = {"if": "IF", "lif": "LIF", "li": "LI"}
-PER_NEURON = ("beta", "tau", "r", "threshold", "v_leak", "v_reset", "v_init", "bias")
+NEURONS: dict[str, Kind] = {"if": "IF", "lif": "LIF", "li": "LI", "cuba-lif": "CubaLIF",
+                            "cuba-li": "CubaLI"}  # fmt: skip
+PER_NEURON = ("beta", "tau", "alpha", "tau_syn", "r", "w_in", "threshold", "v_leak", "v_reset",
+              "v_init", "bias")  # fmt: skip
+CURRENT = ("alpha", "tau_syn", "w_in")
 UNUSED = {
-    "if": ("beta", "tau", "v_leak"),
-    "lif": (),
-    "li": ("threshold", "v_reset"),
+    "if": ("beta", "tau", "v_leak", *CURRENT),
+    "lif": CURRENT,
+    "li": ("threshold", "v_reset", *CURRENT),
+    "cuba-lif": (),
+    "cuba-li": ("threshold", "v_reset"),
 }
+SILENT = ("li", "cuba-li")
+LEAKS = (("beta", "tau", "membrane"), ("alpha", "tau_syn", "synaptic current"))
+"""What is kept each step, the time constant, of what."""
 MAX_SIZE = 65536
 MAX_SYNAPSES = 1 << 26
 
@@ -98,16 +107,15 @@ class _Reader(TableReader):
         elif not (dt > 0 and math.isfinite(dt)):
             self.problems.append(f"dt = {dt!r}: must be a number of seconds > 0")
             dt = chosen.default_dt
-        n_in = math.prod(shape) if shape else None
-        layers = []
+        layers, here = [], shape or None
         for i, table in enumerate(self.layers()):
-            layers.append(self.layer(i, table, n_in, chosen, dt))
-            n_in = layers[-1].size
+            layers.append(self.layer(i, table, here, chosen, dt))
+            here = layers[-1].shape
         if self.problems:
             raise InputError(self.problems)
         try:
             return build_network(
-                _graph(shape, layers, float(dt)),
+                config_graph(shape, layers, float(dt)),
                 name=name,
                 dialect=chosen,
                 dt=float(dt),
@@ -166,34 +174,79 @@ class _Reader(TableReader):
         return layers
 
     def layer(
-        self, index: int, table: dict[str, Any], n_in: int | None, dialect: Dialect, dt: float
-    ) -> _Layer:
-        """Checks one layer; what is wrong with it is None in the result."""
-        where, before = f"layer[{index + 1}]", len(self.problems)
+        self, index: int, table: dict[str, Any], before: Shape | None, dialect: Dialect, dt: float
+    ) -> ConfigLayer:
+        """Checks one layer; what is wrong with it is None in the result. `before`: the shape that
+        comes; None: unknown, after a problem."""
+        where, found = f"layer[{index + 1}]", len(self.problems)
         self.check_keys(where, table, LAYER_KEYS)
-        if "size" not in table:
-            self.fail(f"{where}.size", "is missing; give the number of neurons")
-        size = self.number(table, where, "size", f"a whole number from 1 to {MAX_SIZE}",
-                           lambda v: isinstance(v, int) and 1 <= v <= MAX_SIZE)  # fmt: skip
+        pool = conv = None
+        if "pool" in table:
+            pool = read_pool(self, f"{where}.pool", table["pool"], before)
+            before = None if pool is None else pool.out_shape
+        if "conv" in table:
+            conv = read_conv(self, f"{where}.conv", table["conv"], before)
+            shape = self.maps(where, table, conv)
+        else:
+            shape = self.size(where, table)
+        # A value for each neuron, or of maps one a channel.
+        size, whose = None if shape is None else shape[0], "channel" if conv else "neuron"
         kind = table.get("neuron", "lif")
         values = {
-            key: self.array(where, table[key], key, size) for key in PER_NEURON if key in table
+            key: self.array(where, table[key], key, size, whose)
+            for key in PER_NEURON
+            if key in table
         }
         bias = values.pop("bias", None)
         parameters: dict[str, np.ndarray] = {}
         if not isinstance(kind, str) or kind not in NEURONS:
             self.fail(f"{where}.neuron", f"must be one of {', '.join(NEURONS)}", kind)
         else:
-            self.check_kind(where, table, values, kind)
-            if kind == "li" and index < len(self.table["layer"]) - 1:
-                self.fail(f"{where}.neuron", "an li never spikes and must be the last layer", kind)
-            if len(self.problems) == before and self._dialect_known:
+            self.check_kind(where, table, values, kind, dialect)
+            if kind in SILENT and index < len(self.table["layer"]) - 1:
+                self.fail(f"{where}.neuron", f"{_a(kind)} never spikes and must be the last layer",
+                          kind)  # fmt: skip
+            if len(self.problems) == found and size is not None and self._dialect_known:
                 parameters = _node_parameters(kind, values, dialect, dt)
                 self.check_step(where, kind, parameters, size, dialect, dt)
-        weight = self.weights(where, table, size, n_in)
-        delays = self.delays(where, table["delays"], size, n_in) if "delays" in table else None
+        delays = None
+        if "conv" in table:
+            wanted = None if conv is None else conv.weight_shape
+            weight = self.weights(where, table, wanted, "(channels, channels in / groups, rows, "
+                                  "columns)")  # fmt: skip
+            if "delays" in table:
+                self.fail(f"{where}.delays", "a convolution has none in a config; a NIR graph can "
+                          "have a Delay before it", table["delays"])  # fmt: skip
+        else:
+            n_in = None if before is None else math.prod(before)
+            weight = self.dense_weights(where, table, size, n_in)
+            if "delays" in table:
+                delays = self.delays(where, table["delays"], size, n_in)
         name = table.get("name", f"layer{index + 1}")
-        return _Layer(name, size, str(kind), weight, bias, parameters, delays)
+        return ConfigLayer(
+            name=name, shape=shape, kind=NEURONS.get(str(kind), "LIF"), weight=weight, bias=bias,
+            parameters=parameters, delays=delays, pool=pool, conv=conv,
+        )  # fmt: skip
+
+    def size(self, where: str, table: dict[str, Any]) -> Shape | None:
+        """The shape of a dense layer."""
+        if "size" not in table:
+            self.fail(f"{where}.size", "is missing; give the number of neurons")
+        size = self.number(table, where, "size", f"a whole number from 1 to {MAX_SIZE}",
+                           lambda v: isinstance(v, int) and 1 <= v <= MAX_SIZE)  # fmt: skip
+        return None if size is None else (size,)
+
+    def maps(self, where: str, table: dict[str, Any], conv: Window | None) -> Shape | None:
+        """The shape of a convolution's layer."""
+        if "size" in table:
+            self.fail(f"{where}.size", "follows from conv; remove it", table["size"])
+        if conv is None:
+            return None
+        if math.prod(conv.out_shape) > MAX_SIZE:
+            made = " x ".join(map(str, conv.out_shape))
+            self.fail(f"{where}.conv", f"makes {made} neurons, more than {MAX_SIZE}")
+            return None
+        return conv.out_shape
 
     def check_step(
         self,
@@ -211,30 +264,50 @@ class _Reader(TableReader):
         self.problems += [f"{self.path}: {problem}" for problem in found]
 
     def check_kind(
-        self, where: str, table: dict[str, Any], values: dict[str, Any], kind: str
+        self,
+        where: str,
+        table: dict[str, Any],
+        values: dict[str, Any],
+        kind: str,
+        dialect: Dialect,
     ) -> None:
         for key in UNUSED[kind]:
             if key in table:
-                self.fail(f"{where}.{key}", f"an {kind} neuron has none; remove it", table[key])
-        if kind != "if":
-            if "beta" in table and "tau" in table:
-                self.fail(f"{where}.beta", "give either beta or tau, not both", table["beta"])
-            elif "beta" not in table and "tau" not in table:
-                self.fail(f"{where}.beta", f"is missing: an {kind} neuron needs beta (what the "
-                          "membrane keeps each step) or tau (seconds)")  # fmt: skip
+                self.fail(f"{where}.{key}", f"{_a(kind)} neuron has none; remove it", table[key])
+        for keeps, tau, what in LEAKS:
+            if keeps in UNUSED[kind]:
+                continue
+            if keeps in table and tau in table:
+                self.fail(f"{where}.{keeps}", f"give either {keeps} or {tau}, not both",
+                          table[keeps])  # fmt: skip
+            elif keeps not in table and tau not in table:
+                self.fail(f"{where}.{keeps}", f"is missing: {_a(kind)} neuron needs {keeps} (what "
+                          f"the {what} keeps each step) or {tau} (seconds)")  # fmt: skip
         limits: list[tuple[str, str, Callable[[np.ndarray], Any]]] = [
-            ("beta", "from 0 to 1", lambda v: (v >= 0) & (v <= 1)),
-            ("tau", "> 0", lambda v: v > 0),
-            ("threshold", "> 0", lambda v: v > 0),
+            (keeps, "from 0 to 1", lambda v: (v >= 0) & (v <= 1)) for keeps, _, _ in LEAKS
         ]
+        limits += [(tau, "> 0", lambda v: v > 0) for _, tau, _ in LEAKS]
+        if not (self._dialect_known and dialect.only_compares):
+            limits.append(("threshold", "> 0", lambda v: v > 0))
         for key, limit, legal in limits:
             value = values.get(key)
             if value is not None and not np.all(legal(value)):
                 self.fail(f"{where}.{key}", f"must be {limit}", table[key])
 
-    def weights(
+    def dense_weights(
         self, where: str, table: dict[str, Any], size: int | None, n_in: int | None
     ) -> np.ndarray | None:
+        if size is not None and n_in is not None and size * n_in > MAX_SYNAPSES:
+            self.fail(f"{where}.size", f"times {n_in} inputs is more than {MAX_SYNAPSES:,} "
+                      "synapses; make the layer smaller", size)  # fmt: skip
+            return None
+        shape = None if size is None or n_in is None else (size, n_in)
+        return self.weights(where, table, shape, "(size, inputs)")
+
+    def weights(
+        self, where: str, table: dict[str, Any], shape: Shape | None, axes: str
+    ) -> np.ndarray | None:
+        """Weights of a shape (None: unknown, after another problem), whose axes are called so."""
         dotted, value = f"{where}.weights", table.get("weights")
         if value is None:
             self.fail(dotted, 'is missing; give {file = "….npz", key = "…"} or {seed = 1}')
@@ -242,19 +315,16 @@ class _Reader(TableReader):
         if not isinstance(value, dict) or ("file" in value) == ("seed" in value):
             self.fail(dotted, 'must be {file = "….npz", key = "…"} or {seed = 1}', value)
             return None
-        if size is not None and n_in is not None and size * n_in > MAX_SYNAPSES:
-            self.fail(f"{where}.size", f"times {n_in} inputs is more than {MAX_SYNAPSES:,} "
-                      "synapses; make the layer smaller", size)  # fmt: skip
-            return None
         if "seed" in value:
-            return self.random_weights(dotted, value, size, n_in)
+            return self.random_weights(dotted, value, shape)
         array = self.from_file(dotted, value)
-        if array is None or size is None or n_in is None:
+        if array is None or shape is None:
             return None
-        if array.shape != (size, n_in):
-            cure = "; transpose it" if array.shape == (n_in, size) else ""
-            self.fail(f"{dotted}.key", f"has shape {array.shape}; must be ({size}, {n_in}), "
-                      f"(size, inputs){cure}", value.get("key"))  # fmt: skip
+        if array.shape != shape:
+            turned = len(shape) == 2 and array.shape == shape[::-1]
+            cure = "; transpose it" if turned else ""
+            self.fail(f"{dotted}.key", f"has shape {array.shape}; must be {shape}, {axes}{cure}",
+                      value.get("key"))  # fmt: skip
             return None
         if not np.all(np.isfinite(array)):
             bad = int(np.sum(~np.isfinite(array)))
@@ -301,7 +371,7 @@ class _Reader(TableReader):
         return np.random.default_rng(seed).integers(0, longest + 1, (size, n_in))
 
     def random_weights(
-        self, dotted: str, value: dict[str, Any], size: int | None, n_in: int | None
+        self, dotted: str, value: dict[str, Any], shape: Shape | None
     ) -> np.ndarray | None:
         """Weights for area and timing studies: a grid of `bits` bits, a share of them zero."""
         before = len(self.problems)
@@ -321,73 +391,13 @@ class _Reader(TableReader):
         top = 1 if bits in (1, "ternary") else (1 << (bits - 1)) - 1
         scale = self.number(value, dotted, "scale", "> 0",
                             lambda v: v > 0 and math.isfinite(v), 1.0 / top)  # fmt: skip
-        if len(self.problems) > before or size is None or n_in is None:
+        if len(self.problems) > before or shape is None:
             return None
         rng = np.random.default_rng(seed)
         levels = np.concatenate([np.arange(-top, 0), np.arange(1, top + 1)])
-        weight = rng.choice(levels, size=(size, n_in)).astype(np.float64)
-        weight[rng.random((size, n_in)) >= density] = 0.0
+        weight = rng.choice(levels, size=shape).astype(np.float64)
+        weight[rng.random(shape) >= density] = 0.0
         return weight * scale
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A checked layer."""
-
-    name: str
-    size: int
-    kind: str
-    weight: np.ndarray | None
-    bias: np.ndarray | None
-    parameters: dict[str, np.ndarray]
-    delays: np.ndarray | None = None
-
-
-def _graph(shape: tuple[int, ...], layers: list[_Layer], dt: float) -> Graph:
-    """The layers as the nodes that a NIR graph would have: a chain, where no synapse has a delay of
-    its own. Else each delay of a layer is a way beside the others, with the weights that have it.
-    """
-    taken = {layer.name for layer in layers}
-
-    def free(name: str) -> str:
-        return free(f"{name}_") if name in taken else name
-
-    nodes = {"input": Node(kind="Input", values={"shape": shape})}
-    edges: list[tuple[str, str]] = []
-    here = "input"
-
-    def after(source: str, name: str, kind: str, **values: Any) -> str:
-        nodes[name] = Node(kind=kind, values=values)
-        edges.append((source, name))
-        return name
-
-    if len(shape) > 1:
-        name = free(f"{layers[0].name}.flatten")
-        here = after(here, name, "Flatten", start_dim=0, end_dim=-1)
-    for layer in layers:
-        ends: list[str] = []
-        for steps, delays, weight in _ways(layer):
-            end, mark = here, "" if steps is None else f"{steps}"
-            if delays is not None:
-                end = after(end, free(f"{layer.name}.delay{mark}"), "Delay", delay=delays * dt)
-            # The bias of all of them.
-            bias = None if ends else layer.bias
-            kind = "Linear" if bias is None else "Affine"
-            name = free(f"{layer.name}.weights{mark}")
-            ends.append(after(end, name, kind, weight=weight, bias=bias))
-        here = after(ends[0], layer.name, NEURONS[layer.kind], **layer.parameters)
-        edges += [(end, here) for end in ends[1:]]
-    after(here, "output", "Output")
-    return Graph(nodes=nodes, edges=edges)
-
-
-def _ways(layer: _Layer) -> list[tuple[int | None, np.ndarray | None, np.ndarray | None]]:
-    """The ways into a layer: delay, where there are several; delays, one an input; weights."""
-    weight, delays = layer.weight, layer.delays
-    if weight is None or delays is None or delays.ndim == 1:
-        return [(None, delays, weight)]
-    steps = np.unique(delays[weight != 0]).tolist() or [0]
-    return [(d, np.full(weight.shape[1], d), np.where(delays == d, weight, 0.0)) for d in steps]
 
 
 def _node_parameters(
@@ -396,23 +406,46 @@ def _node_parameters(
     """The values as NIR would name them; what is not given is the framework's default."""
     zero, one = np.zeros(()), np.ones(())
     out: dict[str, np.ndarray] = {}
+    cuba = kind.startswith("cuba")
     if kind == "if":
         out["r"] = values.get("r", one)
     else:
-        if "beta" in values:
-            beta = values["beta"]
-            with np.errstate(divide="ignore"):
-                exponent = np.abs(np.log(np.maximum(beta, 1e-300)))
-                out["tau"] = dt / (1 - beta if dialect.decay == "euler" else exponent)
-            out["decay"] = beta
-        else:
-            out["tau"] = values["tau"]
+        tau = "tau_mem" if cuba else "tau"
+        out |= _leak(values, "beta", "tau", dialect, dt, as_tau=tau, as_decay="decay")
         # The input gain of r*dt/tau is then 1, as in snnTorch.
-        out["r"] = values.get("r", out["tau"] / dt)
+        out["r"] = values.get("r", out[tau] / dt)
         out["v_leak"] = values.get("v_leak", zero)
-    if kind != "li":
+    if cuba:
+        out |= _leak(
+            values, "alpha", "tau_syn", dialect, dt, as_tau="tau_syn", as_decay="decay_syn"
+        )
+        out["w_in"] = values.get("w_in", out["tau_syn"] / dt)
+    if kind not in SILENT:
         out["v_threshold"] = values.get("threshold", one)
         out["v_reset"] = values.get("v_reset", zero)
     if "v_init" in values:
         out["v_init"] = values["v_init"]
     return out
+
+
+def _leak(
+    values: dict[str, Any],
+    keeps: str,
+    tau: str,
+    dialect: Dialect,
+    dt: float,
+    *,
+    as_tau: str,
+    as_decay: str,
+) -> dict[str, np.ndarray]:
+    """A leak given as what is kept each step, or as a time constant."""
+    if keeps not in values:
+        return {as_tau: values[tau]}
+    kept = values[keeps]
+    with np.errstate(divide="ignore"):
+        exponent = np.abs(np.log(np.maximum(kept, 1e-300)))
+        return {as_tau: dt / (1 - kept if dialect.decay == "euler" else exponent), as_decay: kept}
+
+
+def _a(kind: str) -> str:
+    return f"a {kind}" if kind.startswith("cuba") else f"an {kind}"

@@ -53,8 +53,10 @@ class TableReader:
             return default
         return value
 
-    def array(self, where: str, value: Any, key: str, size: int | None) -> np.ndarray | None:
-        """A shared number, a list of one a neuron, or an array of an `.npz`."""
+    def array(
+        self, where: str, value: Any, key: str, size: int | None, whose: str = "neuron"
+    ) -> np.ndarray | None:
+        """A shared number, a list of one a neuron (or `whose`), or an array of an `.npz`."""
         dotted = f"{where}.{key}"
         if isinstance(value, dict):
             array = self.from_file(dotted, value)
@@ -70,7 +72,7 @@ class TableReader:
             return None
         if array.size != 1 and size is not None and array.shape != (size,):
             self.fail(dotted, f"has shape {array.shape}; must be one number, or {size}, one a "
-                      "neuron", value)  # fmt: skip
+                      f"{whose}", value)  # fmt: skip
             return None
         return array
 

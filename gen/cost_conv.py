@@ -6,6 +6,7 @@ Follows `hdl.address`, as `gen.cost` follows the rest.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 from spikefab.hdl.address import ConvAddresses
 from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.params import LayerParams
+from spikefab.hdl.queue import Queue
+from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.sparse_params import SparseParams
 
 __all__ = ["ScatterClock", "address_cycles", "event_cycles", "sparse_cycles"]
@@ -50,11 +53,13 @@ def address_cycles(params: LayerParams) -> list[int] | None:
 class ScatterClock:
     """When an address generator takes items; times are cycles. The same for both kinds.
 
-    Two stages in front of it hold an item each: an item is taken when the first of them is free,
-    which it is when the item in it moves on.
+    An item waits in a queue, then goes through two stages in front of the generator that hold an
+    item each: it moves on when the next one is free, which it is when the item in it moves on.
     """
 
     def __init__(self) -> None:
+        self.queue = deque([-1] * ScatterEngine.QUEUE, maxlen=ScatterEngine.QUEUE)
+        """When the latest items left the queue: as many as it has."""
         self.stages = [0] * (ConvAddresses.AHEAD - 1)
         """When the item before left each stage but the last."""
         self.began = 0
@@ -66,14 +71,19 @@ class ScatterClock:
         self, offered: int, cycles: int, begin: Callable[[int], int] | None = None
     ) -> tuple[int, int]:
         """An item that is offered from a cycle on, and takes so many: (when it is taken, when it
-        begins). `begin`: when a token that could begin in a cycle does."""
+        begins; of a token, when its pass does). `begin`: of a token, when a pass that could begin
+        in a cycle does."""
+        taken = max(offered, self.queue[0] + 1)
         leaves = [*self.stages, self.began]
-        at = taken = max(offered, leaves[0])
+        at = max(taken + Queue.latency(ScatterEngine.QUEUE), leaves[0])
+        self.queue.append(at)
         for k, before in enumerate(leaves[1:]):
             self.stages[k] = at = max(at + 1, before)
         at = max(at + 1, self.free)
-        if begin is not None:
+        if begin is None:
+            self.began = at
+        else:
             at = begin(at)
-        self.began = at
-        self.free = at + cycles
+            self.began = at + ScatterEngine.ASKS
+        self.free = self.began + cycles
         return taken, at

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from spikefab.gen.cost_conv import ScatterClock, sparse_cycles
 from spikefab.gen.cost_layer import LayerClock
 from spikefab.hdl.queue import Queue
@@ -40,19 +42,27 @@ class SharedClock(LayerClock):
         self.queue = Queue.latency(shared.queue_depth)
         self.returns = [-1] * shared.queue_depth
         self.rows = shared.most_rows
+        self.taken = -1  # when the previous item was taken
 
     def event(self, ready: int, address: int = 0, phase: int = 0) -> int:
         """The cycle in which an event that is offered from `ready` is accepted. `address`: among
         the sources of its layer."""
         cycles = self.phase_cycles[phase]
-        assert self.ahead is not None
-        return self.ahead.item(ready, cycles if isinstance(cycles, int) else cycles[address])[0]
+        return self._item(ready, cycles if isinstance(cycles, int) else cycles[address])[0]
 
     def token(self, ready: int, last: bool = False, phase: int = 0) -> tuple[int, int]:
         """The same for a token, and the cycle in which its pass starts."""
         rows = self.shared.phases[phase].rows
+        return self._item(ready, rows, lambda at: self._begin(at, rows))
+
+    def _item(
+        self, ready: int, cycles: int, begin: Callable[[int], int] | None = None
+    ) -> tuple[int, int]:
+        """Items of the two sources are taken one after the other."""
         assert self.ahead is not None
-        return self.ahead.item(ready, rows, lambda at: self._begin(at, rows))
+        taken, at = self.ahead.item(max(ready, self.taken + 1), cycles, begin)
+        self.taken = taken
+        return taken, at
 
     def _begin(self, ready: int, rows: int) -> int:
         self.returns.sort()

@@ -163,6 +163,12 @@ class Dialect:
         return self.reset_time
 
     @property
+    def only_compares(self) -> bool:
+        """A threshold does nothing but to be compared with: it is neither subtracted, nor are the
+        spikes of a step counted by it."""
+        return self.reset != "subtract" and not self.multi_spike
+
+    @property
     def reset_correction(self) -> bool:
         """Whether snnTorch's (s - r) rule applies: a delayed reset with reset_delay=false."""
         return self.reset_time != "same" and not self.reset_delay

@@ -230,6 +230,10 @@ def _manifest(
 ) -> dict[str, Any]:
     qnet, core = plan.qnet, plan.core
     shown = qnet.output_layers
+    ends = {
+        layer.name: (layer, base, core.layers[k].grid)
+        for layer, base, k in zip(shown, core.output_offsets, core.output_layers, strict=True)
+    }
     kinds = {"spikes" if layer.neuron.spiking else "membrane" for layer in shown}
     place: dict[str, Any] = asdict(target)
     place["clock_hz"] = shell.clock_hz if shell else target.clock_hz
@@ -317,13 +321,12 @@ def _manifest(
                 "population": layer.name,
                 "base": base,
                 "size": layer.neuron.n,
-                "fields": address_fields(core.layers[k].grid),
+                "fields": address_fields(grid),
                 "kind": "spikes" if layer.neuron.spiking else "membrane",
                 "lsb": _lsb(layer),
             }
-            for node, layer, base, k in zip(
-                qnet.outputs, shown, core.output_offsets, core.output_layers, strict=True
-            )
+            for node in qnet.outputs
+            for layer, base, grid in [ends[node.source]]
         ],
         "steps": qnet.steps,
         "stop": None if core.stop is None else asdict(core.stop),

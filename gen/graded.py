@@ -40,8 +40,8 @@ def graded_events(
     ]
     if wanted and not able:
         raise InputError(
-            "graded events: no population but the outputs spikes more than once in a step; leave "
-            "them out"
+            "--count-events one: no population but the outputs spikes more than once in a step; "
+            "leave it out"
         )
     if wanted is not None:
         return _with(core, able if wanted else [])

@@ -60,9 +60,8 @@ class MembraneFit:
         self.drive, self.leak, self.current_leak = drive, leak, current_leak
         self.grid, self.options = grid, options
         self.note = note
-        d = self.neuron.dialect
         # Then a threshold's value matters only to the next whole LSB.
-        self.only_compared = d.reset != "subtract" and not d.multi_spike
+        self.only_compared = self.neuron.dialect.only_compares
 
     def fit(self, acc: tuple[np.ndarray, np.ndarray], steps: int | None) -> FittedNeuron:
         """The finest membrane that fits, with a bound where there is one, else clamped.
@@ -134,7 +133,7 @@ class MembraneFit:
                 continue
             neuron, held = found
             constants = [0, *neuron.v_init, *neuron.v_reset, *(neuron.v_min or ())]
-            largest = max(neuron.threshold) if neuron.spiking else 1
+            largest = max(1, *map(abs, neuron.threshold)) if neuron.spiking else 1
             need = signed_width(min(constants), max(*constants, largest + (neuron.compare == "gt")))
             # Room for what a step can add: without it the clamp would act all the time.
             step = max(-int(acc[0].min()), int(acc[1].max()), 1) << f
@@ -184,9 +183,10 @@ class MembraneFit:
         return min(most.bit_length(), neuron.count_width)
 
     def _reach(self) -> float:
-        """Weight LSBs of what a membrane is measured against: the smallest threshold."""
-        if self.neuron.spiking:
-            return float((self.neuron.threshold / self.grid.scale).min())
+        """Weight LSBs of what a membrane is measured against: the smallest threshold but 0."""
+        if self.neuron.spiking and self.neuron.threshold.any():
+            apart = np.abs(self.neuron.threshold / self.grid.scale)
+            return float(apart[apart > 0].min())
         return float(max(1, np.abs(self.grid.weights.astype(int)).max()))
 
     def _fraction_bits(self) -> int:
@@ -318,17 +318,15 @@ class MembraneFit:
         nearest = np.rint(ratio)
         if self.only_compared:
             cut = np.floor(ratio) if self.neuron.dialect.compare == "gt" else np.ceil(ratio)
-            meant = np.abs(ratio - nearest) <= NEAR * np.maximum(1, ratio)
-            nearest = np.where(meant, nearest, cut)
+            meant = np.abs(ratio - nearest) <= NEAR * np.maximum(1, np.abs(ratio))
+            return _shared(np.where(meant, nearest, cut))
         return _shared(np.maximum(nearest, 1))
 
     def threshold_error(self, params: NeuronParams) -> float:
         """Largest relative change of a threshold; 0 where it is only compared, which is exact."""
-        if not params.spiking:
+        if not params.spiking or self.only_compared:
             return 0.0
         ratio = self.neuron.threshold / (self.grid.scale / 2.0**params.fraction_bits)
-        if self.only_compared and ratio.min() >= 1:
-            return 0.0
         return float(np.abs(np.array(params.threshold) / ratio - 1).max())
 
 

@@ -29,8 +29,9 @@ class QuantiseOptions:
     weight_bits: WeightBits | tuple[WeightBits, ...] = 6
     """Bits of a weight, 1 to 8, or "ternary"; one for all layers, or one a layer. 1 bit is binary:
     each weight is +1 or -1 times the scale, and none is 0."""
-    per_channel: bool = False
-    """A scale for each output neuron instead of one for the layer."""
+    per_channel: bool | None = None
+    """A scale for each output neuron instead of one for the layer. None: where that rounds much
+    finer and costs a threshold each and no more, see `docs/decisions/quantiser.md`."""
     membrane_bits: int | None = None
     """Most bits of a membrane. None: as many as the bound needs."""
     fraction_bits: int | None = None

@@ -27,20 +27,13 @@ class Connections:
 def connect(qnet: QNetwork) -> Connections:
     """The ports of each layer, and the outputs. Raises `InputError` for what no core can be."""
     numbers = {layer.name: k for k, layer in enumerate(qnet.layers)}
-    shown: dict[str, str] = {}
-    for out in qnet.outputs:
-        if out.source in shown:
-            raise InputError(
-                f"outputs {shown[out.source]!r} and {out.name!r} show the same population, "
-                f"{out.source!r}: leave one of them out"
-            )
-        shown[out.source] = out.name
-    fed = {edge.source for layer in qnet.layers for edge in layer.edges}
+    shown = [layer.name for layer in qnet.output_layers]
+    fed = {edge.source: layer.name for layer in qnet.layers[::-1] for edge in layer.edges}
     for layer in qnet.layers:
         if not layer.neuron.spiking and layer.name in fed:
             raise InputError(
-                f"{layer.name}: an integrator drives another population; on the fabric only "
-                "spikes do: let it spike, or make it an output"
+                f"{layer.name}: an integrator drives {fed[layer.name]}; on the fabric only spikes "
+                f"do: let it spike, or leave {fed[layer.name]} out and read it at an output"
             )
         if layer.name not in fed and layer.name not in shown:
             raise InputError(f"{layer.name}: drives nothing and is no output: leave it out")
@@ -48,7 +41,7 @@ def connect(qnet: QNetwork) -> Connections:
         _only_chains(qnet)
     _without_delays(qnet)
     inputs = sum(i.n for i in qnet.inputs)
-    outputs = tuple(numbers[out.source] for out in qnet.outputs)
+    outputs = tuple(numbers[name] for name in shown)
     ports = [_ports(qnet, layer, numbers) for layer in qnet.layers]
     # Recurrent ports first is always possible where they close cycles. A source that comes before
     # the layer also acts without the delay, directly or not: a queue takes its step meanwhile.

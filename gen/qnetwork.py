@@ -221,7 +221,8 @@ class QInput:
 
 @dataclass(frozen=True, kw_only=True)
 class QOutput:
-    """An output node and the population that it shows."""
+    """An output node and the population that it shows. Several may show the same one: they are
+    names for the same addresses."""
 
     name: str
     source: str
@@ -287,11 +288,12 @@ class QNetwork:
 
     @property
     def is_chain(self) -> bool:
-        """One input, one output, and each layer driven by the one before alone."""
+        """One input, outputs of the last layer alone, and each layer driven by the one before
+        alone."""
         before = [self.inputs[0].name, *(layer.name for layer in self.layers)]
         return (
-            len(self.inputs) == len(self.outputs) == 1
-            and self.outputs[0].source == before[-1]
+            len(self.inputs) == 1
+            and all(out.source == before[-1] for out in self.outputs)
             and all(
                 [(edge.source, edge.recurrent) for edge in layer.edges] == [(source, False)]
                 for source, layer in zip(before[:-1], self.layers, strict=True)
@@ -310,8 +312,9 @@ class QNetwork:
 
     @property
     def output_layers(self) -> tuple[QLayer, ...]:
-        """The population of each output."""
-        return tuple(self.by_name[out.source] for out in self.outputs)
+        """The populations that outputs show, each once, in the order of their first output: what
+        the core's output stream carries."""
+        return tuple(self.by_name[name] for name in dict.fromkeys(o.source for o in self.outputs))
 
     def source_max(self, source: str) -> int:
         """Most that one address of an input or a population carries in a step."""

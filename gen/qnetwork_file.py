@@ -30,14 +30,16 @@ from spikefab.hdl.params import (
 
 __all__ = ["FORMAT", "load_qnetwork", "save_qnetwork"]
 
-FORMAT = 2
-"""1: chains alone. 2: graphs."""
+FORMAT = 3
+"""1: chains alone. 2: graphs. 3: graphs with delays, which a reader of 2 would leave out."""
 
 
 def save_qnetwork(qnet: QNetwork, path: Path) -> None:
     """Writes an uncompressed `.npz` whose bytes depend on the contents alone."""
+    late = any(edge.late for layer in qnet.layers for edge in layer.edges)
     meta = {
-        "format": FORMAT,
+        # The first that says it all: what an older version can run it can read.
+        "format": FORMAT if late else 2,
         "name": qnet.name,
         "inputs": [asdict(i) for i in qnet.inputs],
         "outputs": [asdict(out) for out in qnet.outputs],
@@ -83,14 +85,15 @@ def save_qnetwork(qnet: QNetwork, path: Path) -> None:
 
 
 def load_qnetwork(path: Path) -> QNetwork:
-    """Reads what `save_qnetwork` wrote, or format 1. Raises `ValueError` at another format."""
+    """Reads what `save_qnetwork` wrote, in any format so far; `ValueError` at another one."""
     with np.load(path) as file:
         meta = json.loads(str(file["meta"]))
         arrays = {name: file[name] for name in file.files if name != "meta"}
     if meta["format"] == 1:
         meta, arrays = _from_chain(meta, arrays)
-    if meta["format"] != FORMAT:
-        raise ValueError(f"format {meta['format']!r}, this version reads 1 and {FORMAT}")
+    # Delays without their format: of versions before it.
+    if meta["format"] not in (2, FORMAT):
+        raise ValueError(f"format {meta['format']!r}, this version reads 1 to {FORMAT}")
     layers = tuple(
         QLayer(
             name=entry["name"],

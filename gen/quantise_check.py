@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,15 +35,16 @@ def live_layers(network: Network) -> tuple[Layers, list[str]]:
 
 
 def is_chain(network: Network, layers: Layers) -> bool:
-    """One input, one output, and each population driven by the one before alone."""
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
+    """One input, one population that is shown, and each driven by the one before alone."""
+    shown = {output.source for output in network.outputs}
+    if len(network.inputs) != 1 or len(shown) != 1:
         return False
     before = network.inputs[0].name
     for population, projections in layers:
         if any(p.recurrent or p.source != before for p in projections):
             return False
         before = population.name
-    return network.outputs[0].source == before
+    return shown == {before}
 
 
 def check_network(
@@ -56,7 +56,7 @@ def check_network(
     """Raises `InputError` with everything that stands in the way."""
     if not layers:
         raise InputError(f"network {network.name!r} has no neurons: nothing to map")
-    problems = _ends(network)
+    problems = []
     if options.input.coding != "spikes" and not is_chain(network, layers):
         problems.append(
             f"--input {options.input.coding}: only a chain of layers can have it so far, this "
@@ -91,15 +91,6 @@ def check_network(
         raise InputError(list(dict.fromkeys(problems)))
 
 
-def _ends(network: Network) -> list[str]:
-    sources = Counter(output.source for output in network.outputs)
-    return [
-        f"node {source!r}: is shown by {count} outputs; so far each population can be shown by one"
-        for source, count in sources.items()
-        if count > 1
-    ]
-
-
 def _fed(layers: Layers) -> dict[str, str]:
     """A population that each source feeds."""
     return {
@@ -114,13 +105,16 @@ def _neuron(population: Population, feeds: str | None) -> list[str]:
     problems = []
     if not neuron.spiking and feeds is not None:
         problems.append(
-            f"node {name!r}: has no spikes to send on to {feeds!r}; a node that puts out its "
-            "membrane (LI, CubaLI, I) can only be an output so far"
+            f"node {name!r}: has no spikes to send on to {feeds!r}; it puts out its membrane (LI, "
+            "CubaLI, I), a signed number, and events between populations carry spikes, or how many "
+            f"there are: let it spike, or leave {feeds!r} out and read it at an output; a filter "
+            f"alone can be the synaptic current of {feeds!r} (CubaLIF)"
         )
-    if neuron.spiking and not (neuron.threshold > 0).all():
+    if neuron.spiking and not (neuron.threshold > 0).all() and not neuron.dialect.only_compares:
         problems.append(
-            f"node {name!r}: threshold {neuron.threshold.min():g}; the hardware needs "
-            "thresholds above 0"
+            f"node {name!r}: threshold {neuron.threshold.min():g}; a threshold that is subtracted, "
+            "or that spikes of a step are counted by, must be above 0: set one, or use a dialect "
+            "with reset=zero and multi_spike=false"
         )
     decays = [("membrane", neuron.decay)]
     if neuron.current is not None:

@@ -18,6 +18,7 @@ from spikefab.gen.network import Population
 from spikefab.gen.options import QuantiseOptions, WeightBits
 from spikefab.gen.qnetwork import ConvConnection, QEdge, QLayer, dense_edge
 from spikefab.gen.quantise_report import CurrentReport, LayerReport
+from spikefab.gen.scale_choice import choose_scales, threshold_is_all
 from spikefab.gen.shared_drive import PATCH_STEPS, patches
 from spikefab.hdl.conv_params import ConvParams
 from spikefab.hdl.params import SynapseParams
@@ -118,12 +119,19 @@ class LayerJob:
         ternary = self.bits == "ternary"
         # Neurons that differ anyway lose nothing by a scale each.
         varied = self.neuron.spiking and any(np.ptp(gain) > 0 for gain in self._gains())
-        for channel in dict.fromkeys((False, per_channel, varied)):
-            found = find_grid(w, self.width, bool(channel), ternary)
+        leaks = [leak for leak in (self.leak, self.current_leak) if leak is not None]
+        cheap = per_channel is None and threshold_is_all(self.neuron, self.drive, leaks)
+        for channel in dict.fromkeys((False, bool(per_channel), varied or cheap)):
+            found = find_grid(w, self.width, channel, ternary)
             if found is not None:
                 return found
+        if per_channel is None:
+            per_channel, note = choose_scales(self.neuron, self.drive, cheap)
+            if note is not None:
+                self._note(note)
         threshold = self.neuron.threshold
-        unit = float(threshold[0]) if self.neuron.spiking and np.ptp(threshold) == 0 else None
+        shared = self.neuron.spiking and np.ptp(threshold) == 0 and threshold[0] > 0
+        unit = float(threshold[0]) if shared else None
         if ternary:
             return fit_ternary(w, per_channel, x, unit)
         if self.width == 1:

@@ -90,6 +90,12 @@ spikefab_core core (
 """
 
 
+def _events(node: dict[str, Any]) -> str:
+    """What an input node takes."""
+    most = node.get("max_events")
+    return "events" if most is None else f"events, at most {most} an address a step"
+
+
 def _ranges(manifest: dict[str, Any]) -> str:
     """Where several inputs and outputs are in the two streams."""
     told = []
@@ -97,10 +103,12 @@ def _ranges(manifest: dict[str, Any]) -> str:
         nodes = manifest.get(what, ())
         if len(nodes) > 1:
             space = manifest[what[:-1]].get("addresses", nodes[-1]["base"] + nodes[-1]["size"])
-            ends = [*(node["base"] for node in nodes[1:]), space]
+            bases = list(dict.fromkeys(node["base"] for node in nodes))
+            last = dict(zip(bases, [*bases[1:], space], strict=True))
             rows = "\n".join(
-                f"| {node['name']} | {node['base']} to {end - 1} | {node.get('kind', 'events')} |"
-                for node, end in zip(nodes, ends, strict=True)
+                f"| {node['name']} | {node['base']} to {last[node['base']] - 1} "
+                f"| {node.get('kind') or _events(node)} |"
+                for node in nodes
             )
             told.append(
                 f"\n\n| of `{stream}`'s {what} | addresses | carries |\n|---|---|---|\n{rows}"

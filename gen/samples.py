@@ -193,7 +193,7 @@ def check_samples(qnet: QNetwork, x: np.ndarray | Mapping[str, np.ndarray]) -> n
         return parts[0] if len(parts) == 1 else _side_by_side("x", names, parts)
     if len(qnet.inputs) == 1:
         return check_counts(x, qnet.sample_shape, _limits(qnet)[0], steps, framed=framed)
-    x = check_counts(x, qnet.sample_shape, max(_limits(qnet)), steps, framed=framed)
+    x = check_counts(x, qnet.sample_shape, None, steps, framed=framed)
     for i, most in zip(qnet.inputs, _limits(qnet), strict=True):
         part = x[:, :, qnet.input_ranges[i.name]]
         check_counts(part, (i.n,), most, where=f"input {i.name!r}")

@@ -201,7 +201,7 @@ class _Engines:
             except ParamError:
                 continue
             busy = [self.maps.busy(k, layer) for k, layer in zip(unit, put, strict=True)]
-            cycles = shared.rows + sum(busy) + self._gaps(unit, shared, busy)
+            cycles = shared.rows + len(unit) + sum(busy) + self._gaps(unit, shared, busy)
             yield _Option(layers=tuple(put), cycles=cycles, need=need)
             for storage in storages[1:]:
                 # Nothing else of the engine changes.

@@ -42,11 +42,9 @@ def write_testbench(
     }
     if mem is not None:
         arrays["mem"] = mem
+        graded = {out["base"]: out["kind"] == "membrane" for out in manifest["outputs"]}
         arrays["graded"] = np.repeat(
-            [out["kind"] == "membrane" for out in manifest["outputs"]],
-            np.diff(
-                [*(out["base"] for out in manifest["outputs"]), manifest["output"]["addresses"]]
-            ),
+            list(graded.values()), np.diff([*graded, manifest["output"]["addresses"]])
         )
     with open(folder / "vectors.npz", "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

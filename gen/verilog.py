@@ -165,6 +165,8 @@ def to_verilog(component: Any, name: str) -> str:
     """The component as a module of that name, without source locations: the same on any machine."""
     fragment = Fragment.get(component, None)
     text, _ = rtlil.convert_fragment(fragment, _ports(component), name, emit_src=False)
+    # A choice between values of no bits, as the place in a map of one row, drives nothing.
+    text = re.sub(r" *cell \$mux \S+\n *parameter \\WIDTH 0\n(?: *connect .*\n)+ *end\n", "", text)
     # Amaranth's 0 is a constant of no bits; Verilog has none: one bit says the same.
     text = re.sub(r"(parameter \\[AB]_WIDTH) 0\n", r"\1 1\n", text)
     text = re.sub(r"(connect \\[AB]) \{ *\}\n", r"\1 1'0\n", text)

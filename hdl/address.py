@@ -145,7 +145,8 @@ class ConvAddresses(wiring.Component):
 
         # The visits: words of a position, columns, rows of the kernel.
         visit: Any = self.o.payload
-        active, final = Signal(), Signal()
+        active = Signal()
+        final = Signal(init=1)  # the whole generator hangs on it: a register, as `active` is
         begin, ready = Signal(), Signal()
         real, turn = Signal(), Signal()
         token = Signal()
@@ -154,27 +155,25 @@ class ConvAddresses(wiring.Component):
         columns = Signal.like(more_x, name="columns")
         all_columns = Signal.like(more_x, name="all_columns")
         port = Signal.like(port2, name="port")
-        k = Signal(range(max(self.spans)))
+        k = Signal(range(max(self.spans)))  # words left of a position
         row_weights = Signal.like(visit.weights, name="row_weights")
         row_word = Signal.like(visit.word, name="row_word")
-        last_word, last_column = Signal(), Signal()
+        # Whether a count is at its end is known with it.
+        last_word, last_column, last_row = (
+            Signal(name=f"last_{what}") for what in ("word", "column", "row")
+        )
+        single_column = Signal()
+        token_end = Signal()
         m.d.comb += [
-            last_word.eq(k == self._of(port, [span - 1 for span in self.spans])),
-            last_column.eq(columns == 0),
             turn.eq(~token | (visit.row == p.folds - 1)),
-            final.eq(
-                Mux(
-                    token,
-                    (visit.word == self.n_words - 1) & turn,
-                    ~real | (last_word & last_column & (rows == 0)),
-                )
-            ),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
             self.start.valid.eq(ready & valid2 & kept.token),
             self.start.payload.eq(kept.last),
             begin.eq(valid2 & free),
         ]
+        spans = [Const(span - 1, range(max(self.spans))) for span in self.spans]
+        single = [Const(span == 1, 1) for span in self.spans]
         next_row, next_column = ~token & last_word & last_column, ~token & last_word
         step = self._step(port, next_row, next_column)
         weights = Signal.like(visit.weights, name="next_weights")
@@ -183,6 +182,10 @@ class ConvAddresses(wiring.Component):
             weights.eq(Mux(next_row, row_weights, visit.weights) + step[0]),
             word.eq(Mux(next_row, row_word, visit.word) + step[1]),
         ]
+        penultimate = visit.word == self.n_words - 2
+        word_next = Mux(last_word, self._of(port, single), k == 1)
+        column_next = Mux(last_word, Mux(last_column, single_column, columns == 1), last_column)
+        row_next = Mux(next_row, rows == 1, last_row)
         with m.If(begin):
             m.d.sync += [
                 active.eq(1),
@@ -194,10 +197,22 @@ class ConvAddresses(wiring.Component):
                 row_weights.eq(first_weights),
                 visit.word.eq(first_word),
                 row_word.eq(first_word),
-                k.eq(0),
+                k.eq(self._of(port2, spans)),
+                last_word.eq(self._of(port2, single)),
                 rows.eq(more_y),
+                last_row.eq(more_y == 0),
                 columns.eq(more_x),
+                last_column.eq(more_x == 0),
                 all_columns.eq(more_x),
+                single_column.eq(more_x == 0),
+                token_end.eq(self.n_words == 1),
+                final.eq(
+                    Mux(
+                        kept.token,
+                        self.n_words * p.folds == 1,
+                        ~hit | (self._of(port2, single) & (more_x == 0) & (more_y == 0)),
+                    )
+                ),
                 visit.row.eq(0),
             ]
             if p.synapse.payload_width:
@@ -205,13 +220,27 @@ class ConvAddresses(wiring.Component):
         with m.Elif(final):
             m.d.sync += active.eq(0)
         with m.Elif(~turn):
-            m.d.sync += visit.row.eq(visit.row + 1)
+            m.d.sync += [
+                visit.row.eq(visit.row + 1),
+                final.eq(token_end & (visit.row == p.folds - 2)),
+            ]
         with m.Else():
             m.d.sync += [
                 visit.weights.eq(weights),
                 visit.word.eq(word),
+                token_end.eq(penultimate),
                 visit.row.eq(0),
-                k.eq(Mux(last_word, 0, k + 1)),
+                k.eq(Mux(last_word, self._of(port, spans), k - 1)),
+                last_word.eq(word_next),
+                last_column.eq(column_next),
+                last_row.eq(row_next),
+                final.eq(
+                    Mux(
+                        token,
+                        penultimate & (p.folds == 1),
+                        word_next & column_next & row_next,
+                    )
+                ),
             ]
             with m.If(next_row):
                 m.d.sync += [

@@ -47,7 +47,7 @@ __all__ = [
 
 Weights = Sequence[Sequence[int]]
 
-REVISION = 2
+REVISION = 3
 """Counted up when the same parameters make hardware that behaves or times differently: it is part
 of a design's hash."""
 

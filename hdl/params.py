@@ -225,7 +225,7 @@ class NeuronParams:
     """`floor`: (v*num) >> shift. `nearest`: (v*num + half) >> shift, half = 2**(shift-1) (0 for
     shift 0): ties go up. `toward-zero`: sign(v) * ((|v|*num) >> shift)."""
     threshold: tuple[int, ...] = (1,)
-    """>= 1."""
+    """>= 1 where it is subtracted or counted; any number from -2**40 where `only_compared`."""
     bias: tuple[int, ...] = (0,)
     """Added to the membrane once a step, every step, after the leak."""
     bias_late: tuple[int, ...] = (0,)
@@ -281,8 +281,12 @@ class NeuronParams:
         req(self.spiking == (self.reset != "none"), "NeuronParams.reset", self.reset,
             "'none' for an integrator and only for one")  # fmt: skip
         if self.spiking:
-            req(all(t >= 1 for t in self.threshold), "NeuronParams.threshold",
-                min(self.threshold), ">= 1 membrane LSB", "use more fraction bits")  # fmt: skip
+            req(self.only_compared or all(t >= 1 for t in self.threshold),
+                "NeuronParams.threshold", min(self.threshold), ">= 1 membrane LSB",
+                "use more fraction bits")  # fmt: skip
+            req(all(t >= -(1 << MAX_MEMBRANE_WIDTH) for t in self.threshold),
+                "NeuronParams.threshold", min(self.threshold),
+                f">= -2**{MAX_MEMBRANE_WIDTH}")  # fmt: skip
         for name in ("v_init", "v_reset", "v_min"):
             for value in getattr(self, name) or ():
                 req(_fits(value, self.membrane_width), f"NeuronParams.{name}", value,
@@ -297,6 +301,12 @@ class NeuronParams:
         req(self.count_width == 1 or (self.reset_time == "same" and not self.output_lag
             and self.spiking), "NeuronParams.count_width", self.count_width,
             "1 unless reset_time is 'same' and output_lag is False")  # fmt: skip
+
+    @property
+    def only_compared(self) -> bool:
+        """The threshold's value does nothing but to be compared with: resets set the membrane, and
+        a step has one spike at most."""
+        return self.reset in ("zero", "value") and self.count_width == 1
 
     @property
     def max_count(self) -> int:

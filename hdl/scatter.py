@@ -20,6 +20,7 @@ from spikefab.hdl.event import event_stream
 from spikefab.hdl.load import LoadPort, load_columns
 from spikefab.hdl.params import LayerParams, NeuronParams
 from spikefab.hdl.products import product_stages, products
+from spikefab.hdl.queue import Queue
 from spikefab.hdl.shared_params import Phase
 from spikefab.hdl.sparse import SparseAddresses
 from spikefab.hdl.weights import WeightMemory
@@ -87,8 +88,8 @@ class ScatterEngine(wiring.Component):
     -------
     i : in stream, EventLayout(n_in, unsigned(payload_width))
     start : out stream, 1 bit
-        Offered with a token that could start now; it does when `start` is accepted. The payload is
-        the token's `last`.
+        Offered with a token that could start; it does in the cycle behind that in which `start` is
+        accepted. The payload is the token's `last`.
     o : out stream without back-pressure, GroupSums
         `rows` consecutive items a token; the first `latency` cycles after `start`.
     load : in, LoadPort
@@ -96,6 +97,11 @@ class ScatterEngine(wiring.Component):
     clearing : out, only where synapses have delays
         What a sample that has ended would have brought to later steps is cleared.
     """
+
+    QUEUE = 2
+    """Items that wait in front of the address generator."""
+    ASKS = 1
+    """Cycles from the acceptance of `start` to the token's beginning."""
 
     i: stream.Interface
     start: stream.Interface
@@ -135,17 +141,20 @@ class ScatterEngine(wiring.Component):
         """Cycles from the start of a token to its first group of sums."""
         stages = product_stages(params.synapse)
         addresses = ConvAddresses if isinstance(params.structure, ConvJoin) else SparseAddresses
-        return (
-            addresses.LATENCY + WeightMemory.latency(params.synapse) + stages + (params.slots > 1)
-        )
+        visit = ScatterEngine.ASKS + addresses.LATENCY + (params.slots > 1)
+        return visit + WeightMemory.latency(params.synapse) + stages
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self.params
         m.submodules.addresses = addresses = self.addresses
         m.submodules.weights = weights = self.memory
-        wiring.connect(m, wiring.flipped(self.i), addresses.i)
-        wiring.connect(m, addresses.start, wiring.flipped(self.start))
+        # Whether the generator takes an item hangs on all that it counts, and on `start`: a queue,
+        # so that the source of the items does not hang on that too.
+        m.submodules.queue = queue = Queue(self.i.payload.shape(), self.QUEUE)
+        wiring.connect(m, wiring.flipped(self.i), queue.i)
+        wiring.connect(m, queue.o, addresses.i)
+        self._ask(m, addresses.start)
         if p.loaded:
             wiring.connect(m, wiring.flipped(self.load), weights.load)
         visit: Any = addresses.o.payload
@@ -211,6 +220,17 @@ class ScatterEngine(wiring.Component):
             ),
         ]
         return m
+
+    def _ask(self, m: Module, start: stream.Interface) -> None:
+        """A token begins in the cycle behind that in which `start` was accepted: a register between
+        what lets it and what that sets in motion."""
+        granted = Signal()
+        m.d.comb += [
+            self.start.valid.eq(start.valid & ~granted),
+            self.start.payload.eq(start.payload),
+            start.ready.eq(granted),
+        ]
+        m.d.sync += granted.eq(self.start.valid & self.start.ready)
 
     def _turned(self, m: Module, visit: Any, valid: Value) -> tuple[Any, Value]:
         """The visits, a cycle later, with their words in the ring for words from its first slot."""

@@ -345,7 +345,9 @@ class SpikeSerialiser(wiring.Component):
         token, done, step = Signal(), Signal(), Signal()
         # The queue hangs on it: as few levels as may be.
         whole = bits == 1 or self.params.graded  # an event takes all that a neuron has fired
-        single = at_most_one(list(waiting)) if whole else rest == 0
+        single = at_most_one(list(waiting))
+        if not whole:
+            single &= ~Cat(count[1:] for count in counts).any()
         index = chosen(take, [Const(k, range(CHUNK)) for k in range(CHUNK)])
         address = held.base + index
         if self.params.lanes % CHUNK == 0:

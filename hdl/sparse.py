@@ -134,10 +134,14 @@ class SparseAddresses(wiring.Component):
         at = Signal(range(max(sparse.n_words, self.n_weights)))
         left = Signal.like(more, name="left")
         clearing = now.clear if sparse.slots > 1 else Const(0)
-        handed = self._handed(m, kept, now, at, left, valid2 & free)
+        # Whether a count is at its end is known with it: the whole generator hangs on that.
+        last_entry, last_word, very_last = (
+            Signal(name=f"last_{what}") for what in ("entry", "word", "of_all")
+        )
+        handed = self._handed(m, kept, now, last_entry, last_word, valid2 & free)
         done, ends = handed, cast("Value", final)
         if sparse.slots > 1:
-            done = Mux(now.last, at == sparse.n_words - 1, handed)
+            done = Mux(now.last, very_last, handed)
             ends = now.token & handed & ~clearing
         if self.phases:
             closing = Signal()
@@ -146,7 +150,7 @@ class SparseAddresses(wiring.Component):
                 m.d.sync += closing.eq(kept.address == self.n_in - 1)
         m.d.comb += [
             now.turn.eq(~now.token | clearing | handed | (now.row == p.folds - 1)),
-            final.eq(Mux(now.token, done, ~real | (left == 0))),
+            final.eq(Mux(now.token, done, ~real | last_entry)),
             now.end.eq(ends),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
@@ -163,6 +167,9 @@ class SparseAddresses(wiring.Component):
                 real.eq(hit),
                 at.eq(first),
                 left.eq(more),
+                last_entry.eq(more == 0),
+                last_word.eq(self.n_words == 1),
+                very_last.eq(sparse.n_words == 1),
             ]
             if sparse.runs:
                 m.d.sync += now.word.eq(first_word)
@@ -175,7 +182,14 @@ class SparseAddresses(wiring.Component):
         with m.Elif(~now.turn):
             m.d.sync += now.row.eq(now.row + 1)
         with m.Else():
-            m.d.sync += [at.eq(at + 1), left.eq(left - 1), now.row.eq(0)]
+            m.d.sync += [
+                at.eq(at + 1),
+                left.eq(left - 1),
+                last_entry.eq(left == 1),
+                last_word.eq(at == self.n_words - 2),
+                very_last.eq(at == sparse.n_words - 2),
+                now.row.eq(0),
+            ]
             if sparse.runs:
                 m.d.sync += now.word.eq(now.word + 1)
             if sparse.slots > 1:
@@ -186,13 +200,19 @@ class SparseAddresses(wiring.Component):
         return m
 
     def _handed(
-        self, m: Module, kept: Any, now: Any, at: Signal, left: Signal, begins: Value
+        self,
+        m: Module,
+        kept: Any,
+        now: Any,
+        last_entry: Signal,
+        last_word: Signal,
+        begins: Value,
     ) -> Value:
         """A token is at the last row of its last word. Rows without a neuron, at the end of that
         word, are left out."""
         if not self.phases:
             last_row = self.params.rows - 1 - (self.n_words - 1) * self.params.folds
-            return (at == self.n_words - 1) & (now.row == last_row)
+            return last_word & (now.row == last_row)
         rows = [phase.rows - 1 - (phase.words - 1) * self.params.folds for phase in self.phases]
         last: Value = Const(rows[0])
         if len(set(rows)) > 1:
@@ -201,7 +221,7 @@ class SparseAddresses(wiring.Component):
                 for k, row in enumerate(rows):
                     with m.Case(self.sparse.n_in + k):
                         m.d.sync += last.eq(row)
-        return (left == 0) & (now.row == last)
+        return last_entry & (now.row == last)
 
     def _look_up(self, m: Module, valid: Value, now: Any, at: Signal) -> None:
         """Each entry's word of sums, from a memory and its register; as late where it is known."""

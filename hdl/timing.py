@@ -39,7 +39,8 @@ class NeuronTiming:
             return False
         # Clamps keep a membrane on its side of the threshold.
         top = (1 << (n.membrane_width - 1)) - 1
-        return max(n.threshold) < top and (n.v_min is None or max(n.v_min) < 1)
+        clamp = -top - 1 if n.v_min is None else max(-top - 1, *n.v_min)
+        return max(n.threshold) < top and clamp < min(1, *n.threshold)
 
     @property
     def fetch(self) -> int:

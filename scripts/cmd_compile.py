@@ -73,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "engine each (auto, default), or never",
     )
     group.add_argument(
+        "--count-events",
+        default="auto",
+        choices=("one", "each", "auto"),
+        help="where a neuron spikes several times in a step: one event with the count, an event "
+        "each, or what is faster at the rates of the data, as long as it fits (default: auto)",
+    )
+    group.add_argument(
         "--oversize",
         action="store_true",
         help="write the design even if it will not fit the target",
@@ -108,6 +115,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             lanes=lanes,
             folds=folds,
             storage=storage,
+            count_events=options.count_events,
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,
             oversize=options.oversize,
@@ -133,6 +141,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         if shared:
             others = [name for name in shared["layers"] if name != layer.name]
             output.say(f"    shares its engine with {', '.join(others)}: one after the other")
+        if layer.neuron.count_width > 1 and k not in plan.core.output_layers:
+            output.say(f"    {_counts(layer)}")
         late = describe_delays(plan.qnet, plan.core, k)
         if late:
             output.say(f"    {late}")
@@ -162,6 +172,12 @@ def _event(layer: LayerParams) -> str:
     every = [cycles for cycles in address_cycles(layer) or [layer.groups] if cycles]
     fewest, most = min(every), max(every)
     return _count(most, "cycle") if fewest == most else f"{fewest} to {most} cycles"
+
+
+def _counts(layer: LayerParams) -> str:
+    """How the spikes of a step leave."""
+    most = f"up to {layer.neuron.max_count} spikes a step"
+    return f"{most}: one event with the count" if layer.graded else f"{most}: an event each"
 
 
 def _count(n: int, what: str) -> str:

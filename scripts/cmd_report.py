@@ -34,7 +34,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
     data = options.data
     if data is None:
         with np.load(design.path / "testbench" / "vectors.npz") as vectors:
-            samples = Samples(x=vectors["x"], y=None, given=False, input=qnet.input)
+            x = vectors["x"]
+        if design.input_addresses:  # they are as they are sent
+            x = x[..., design.input_addresses]
+        x = x.reshape(*x.shape[: 1 if qnet.input.framed else 2], *qnet.sample_shape)
+        samples = Samples(x=x, y=None, given=False, input=qnet.input)
     else:
         x, y = samples_for(qnet, data)
         samples = Samples(x=x, y=y, given=True, input=qnet.input)

@@ -21,6 +21,7 @@ from spikefab.scripts.charts import (
     trace_chart,
 )
 from spikefab.scripts.files import write_whole
+from spikefab.scripts.graphchart import Box, graph_chart
 from spikefab.scripts.reportdata import Figures, LayerInfo, ReportData
 from spikefab.scripts.style import STYLE
 
@@ -168,25 +169,56 @@ def _figures(data: ReportData) -> str:
 
 
 def _network(data: ReportData) -> str:
+    if data.links and data.layers:
+        return _graph(data)
     if data.input is None or not data.layers:
         return ""
     name, size = data.input
     columns = [(name, size, "")]
     columns += [(layer.name, layer.neurons, layer.note) for layer in data.layers]
-
-    def weights(layer: LayerInfo) -> str:
-        return _width(layer.weight_bits, layer.ternary) or f"{layer.weight_bits}-bit weights"
-
-    def lanes(layer: LayerInfo) -> str:
-        return f"{layer.lanes} lane{'s' if layer.lanes != 1 else ''}"
-
-    links = [(weights(layer), lanes(layer)) for layer in data.layers]
+    links = [(_stored(layer), _lanes(layer)) for layer in data.layers]
     chart = network_chart(columns, links, label=f"Network with {len(data.layers)} layers")
-    explain = (
-        "Every event of a layer's input costs one cycle for each group of neurons that its lanes "
-        "work through."
-    )
-    return _section("Network", explain, f'<div class="scroll net">{chart}</div>')
+    return _section("Network", EVENTS, f'<div class="scroll net">{chart}</div>')
+
+
+EVENTS = (
+    "Every event of a layer's input costs one cycle for each group of neurons that its lanes "
+    "work through."
+)
+
+
+def _graph(data: ReportData) -> str:
+    """The drawing of a network that is no chain."""
+    shown: dict[str, list[str]] = {}
+    for output, population in data.outputs:
+        shown.setdefault(population, []).append(output)
+    boxes = [Box(name=name, lines=[f"{n:,} inputs"], kind="input") for name, n in data.inputs]
+    for layer in data.layers:
+        lines = [f"{layer.neurons:,} neurons", f"{_stored(layer)}, {_lanes(layer)}"]
+        lines += [layer.note] if layer.note else []
+        if layer.name in shown:
+            lines.append(f"read as {', '.join(shown[layer.name])}")
+        boxes.append(
+            Box(name=layer.name, lines=lines, kind="shown" if layer.name in shown else "neuron")
+        )
+    links = [(link.source, link.target, link.recurrent, link.note) for link in data.links]
+    chart, width = graph_chart(boxes, links, label=f"Network with {len(data.layers)} layers")
+    explain = EVENTS
+    if any(link.recurrent for link in data.links):
+        explain += " Dashed: what a population puts out acts a step later."
+    if any(link.note for link in data.links):
+        explain += " Late: a connection's delay, in steps."
+    style = f"min-width:{0.75 * width:.0f}px;max-width:{1.15 * width:.0f}px"
+    body = f'<div class="scroll graph"><div style="{style}">{chart}</div></div>'
+    return _section("Network", explain, body)
+
+
+def _stored(layer: LayerInfo) -> str:
+    return _width(layer.weight_bits, layer.ternary) or f"{layer.weight_bits}-bit weights"
+
+
+def _lanes(layer: LayerInfo) -> str:
+    return f"{layer.lanes} lane{'s' if layer.lanes != 1 else ''}"
 
 
 def _width(bits: int, ternary: bool) -> str:

@@ -98,7 +98,11 @@ def add_quantise(parser: argparse.ArgumentParser) -> None:
         "(default: 6)",
     )
     group.add_argument(
-        "--per-channel", action="store_true", help="a weight scale for each neuron of a layer"
+        "--per-channel",
+        action=argparse.BooleanOptionalAction,
+        help="a weight scale for each neuron of every layer, or one for each layer (default: one "
+        "each in layers whose neurons' weights differ much, where that costs a threshold each and "
+        "no more; a line says so)",
     )
     group.add_argument(
         "--membrane-bits",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,6 +46,7 @@ from spikefab.sim.rtl import simulate_rtl
 
 __all__ = [
     "MAX_INPUT",
+    "CountEvents",
     "Prepared",
     "Samples",
     "compile_design",
@@ -57,6 +58,8 @@ __all__ = [
     "shell_resources",
     "target_budget",
 ]
+
+CountEvents = Literal["one", "each", "auto"]
 
 CALIBRATION_SAMPLES = 256
 """Samples that scales are chosen on."""
@@ -276,6 +279,7 @@ def compile_design(
     lanes: int | Sequence[int] | None = None,
     folds: int | Sequence[int] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
+    count_events: CountEvents = "auto",
     clock_hz: float | None = None,
     baud: int | None = None,
     oversize: bool = False,
@@ -284,7 +288,9 @@ def compile_design(
     """Maps the network onto the target and writes the design directory.
 
     The samples say how much spikes, which decides lanes and predictions, and are the design's own
-    test vectors. Raises `InputError` where the target is too small, unless `oversize`.
+    test vectors. `count_events`: what the spikes of a neuron that spikes several times in a step
+    are: one event with the count, an event each, or what is faster. Raises `InputError` where the
+    target is too small, unless `oversize`.
     """
     qnet = prepared.qnet
     x = samples.x[:PREDICTION_SAMPLES]
@@ -300,6 +306,7 @@ def compile_design(
         rates=rates,
         storage=storage,
         share=share,
+        graded=None if count_events == "auto" else count_events == "one",
     )
     fit_warnings(plan, target, asked=lanes is not None, oversize=oversize)
     items = x

@@ -13,6 +13,7 @@ __all__ = [
     "Difference",
     "Figures",
     "LayerInfo",
+    "LinkInfo",
     "Raster",
     "ReportData",
     "Resource",
@@ -64,6 +65,18 @@ class LayerInfo:
     ternary: bool = False
     note: str = ""
     """A few words below the column, such as the leak."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkInfo:
+    """What one input or population brings to another, for the drawing."""
+
+    source: str
+    target: str
+    recurrent: bool = False
+    """A step later."""
+    note: str = ""
+    """A few words, such as a delay."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +170,12 @@ class ReportData:
     input: tuple[str, int] | None = None
     """The input's name and size; the drawing needs it."""
     layers: Sequence[LayerInfo] = ()
+    inputs: Sequence[tuple[str, int]] = ()
+    """Each input's name and size, where `links` are given."""
+    links: Sequence[LinkInfo] = ()
+    """What drives what; none: each layer drives the next."""
+    outputs: Sequence[tuple[str, str]] = ()
+    """Each output's name, and the layer that it shows, where `links` are given."""
     raster: Raster | None = None
     traces: Sequence[Trace] = ()
     weights: Sequence[WeightChange] = ()

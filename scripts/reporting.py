@@ -15,7 +15,7 @@ from spikefab.gen.drive import drive_of
 from spikefab.gen.network import Network
 from spikefab.gen.network_file import load_saved_network
 from spikefab.gen.options import QuantiseOptions
-from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.qnetwork import QEdge, QNetwork
 from spikefab.scripts.measured import read_measured
 from spikefab.scripts.pipeline import Samples, prepare
 from spikefab.scripts.reportdata import (
@@ -23,6 +23,7 @@ from spikefab.scripts.reportdata import (
     Difference,
     Figures,
     LayerInfo,
+    LinkInfo,
     Raster,
     ReportData,
     Resource,
@@ -88,6 +89,7 @@ def make_report(
         figures=_figures(design, placed, samples, reference, golden, board_kind),
         input=(qnet.input_name, qnet.n_inputs),
         layers=[_layer(entry) for entry in manifest["layers"]],
+        **_graph(qnet),
         raster=Raster(
             title=f"sample {shown}{label}",
             rows=[
@@ -203,6 +205,33 @@ def _layer(entry: dict[str, Any]) -> LayerInfo:
         ternary=entry["ternary"],
         note=f"{neuron['membrane_width']} bits, leak {keep}",
     )
+
+
+def _graph(qnet: QNetwork) -> dict[str, Any]:
+    """What the drawing needs of a network that is no chain without delays."""
+    edges = [(edge, layer) for layer in qnet.layers for edge in layer.edges]
+    if qnet.is_chain and len(qnet.outputs) == 1 and not any(edge.late for edge, _ in edges):
+        return {}
+    return {
+        "inputs": [(node.name, node.n) for node in qnet.inputs],
+        "outputs": [(node.name, node.source) for node in qnet.outputs],
+        "links": [
+            LinkInfo(
+                source=edge.source,
+                target=layer.name,
+                recurrent=edge.recurrent,
+                note=_late(edge) if edge.late else "",
+            )
+            for edge, layer in edges
+        ],
+    }
+
+
+def _late(edge: QEdge) -> str:
+    """An edge's delays, in words."""
+    assert edge.delays is not None
+    low, high = int(edge.delays.min()), int(edge.delays.max())
+    return f"{low} late" if low == high else f"{low}…{high} late"
 
 
 def _traces(qnet: QNetwork, golden: GoldenResult, reference: ReferenceResult) -> Sequence[Trace]:

@@ -60,7 +60,7 @@ gap:1.1rem 1.6rem}}
 .pair>*{{min-width:0}}
 .scroll{{overflow-x:auto}}
 svg{{display:block;width:100%;height:auto}}
-.scroll svg{{min-width:20rem}}
+.scroll svg{{min-width:20rem}}.graph>div{{margin:0 auto}}
 .limit svg{{max-width:30rem;margin:0 auto}}
 .sweep svg,.net svg,.raster svg{{max-width:38rem;margin:0 auto}}
 .legend{{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.82rem;color:var(--soft);
@@ -101,6 +101,10 @@ svg .on-dark{{fill:var(--on-dark);font-weight:600}}
 svg .wire{{stroke:var(--wire);stroke-width:.5;opacity:.55;fill:none}}
 svg .neuron{{fill:var(--card);stroke:var(--integer);stroke-width:2}}
 svg .input{{fill:var(--card);stroke:var(--float);stroke-width:2}}
+svg .shown{{fill:var(--card);stroke:var(--good);stroke-width:2}}
+svg .said{{fill:var(--soft);font-size:9px;paint-order:stroke;stroke:var(--card);stroke-width:3px}}
+svg .link{{fill:none;stroke:var(--wire);stroke-width:1.5}}svg .head{{fill:var(--wire)}}
+svg .link.back{{stroke:var(--integer);stroke-dasharray:4 3}}svg .head.back{{fill:var(--integer)}}
 svg .ellipsis{{fill:var(--soft)}}svg .paper{{fill:var(--card)}}
 svg .badge{{fill:var(--card);stroke:var(--rule)}}svg .badge-text{{font-weight:600;font-size:11px}}
 @media (max-width:34rem){{section{{padding:.9rem .9rem 1rem}}

@@ -16,7 +16,8 @@ def joined(
     qnet: QNetwork, spikes: Mapping[str, np.ndarray], mem: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Spikes and integrators' membranes by population as the output stream carries them: (samples,
-    steps, outputs of all nodes). Membranes are 0 where a population spikes; None where all do."""
+    steps, outputs of all populations). Membranes are 0 where a population spikes; None where all
+    do."""
     layers = qnet.output_layers
     counts = np.concatenate([spikes[q.name] for q in layers], axis=2)
     if all(q.neuron.spiking for q in layers):
@@ -26,7 +27,7 @@ def joined(
 
 
 def by_population(qnet: QNetwork, stream: np.ndarray) -> dict[str, np.ndarray]:
-    """What the output stream carried (samples, steps, outputs of all nodes) by population."""
+    """What the output stream carried (samples, steps, outputs of all populations) by name."""
     ends = np.cumsum([layer.neuron.n for layer in qnet.output_layers])[:-1]
     parts = np.split(stream, ends, axis=2)
     return {layer.name: part for layer, part in zip(qnet.output_layers, parts, strict=True)}
@@ -38,6 +39,7 @@ def named_outputs(
     """`spikes` and `mem` of the output node, or `spikes_<node>` and `mem_<node>` of several; other
     membranes under `mem_<population>`. Arguments are by population."""
     several = len(qnet.outputs) > 1
-    ends = {out.source: f"_{out.name}" if several else "" for out in qnet.outputs}
-    named = {f"spikes{end}": spikes[source] for source, end in ends.items()}
-    return named | {f"mem{ends.get(name, f'_{name}')}": kept for name, kept in mem.items()}
+    ends = {f"_{out.name}" if several else "": out.source for out in qnet.outputs}
+    named = {f"spikes{end}": spikes[source] for end, source in ends.items()}
+    ends |= {f"_{name}": name for name in mem if name not in ends.values()}
+    return named | {f"mem{end}": mem[name] for end, name in ends.items() if name in mem}

@@ -25,6 +25,9 @@ __all__ = ["Engine", "simulate_rtl"]
 
 Engine = Literal["rtl", "gates"]
 
+SHORT_RUN = 20_000
+"""Clock cycles up to which compiling the model takes longer than running it unoptimised."""
+
 LONG_RUN = 2_000_000
 """Clock cycles from which a slower, better compilation of the model pays."""
 
@@ -114,7 +117,7 @@ def simulate_rtl(
             folder,
             monitors=monitors,
             fst=fst is not None,
-            optimise=("-O2" if cycles > LONG_RUN else "-Og") if engine == "gates" else "-O1",
+            optimise=_level(engine, cycles),
             progress=message,
         )
     hang = 10_000 + 4 * sum(
@@ -136,6 +139,13 @@ def simulate_rtl(
         steps=steps,
         load=load,
     )
+
+
+def _level(engine: Engine, cycles: int) -> str:
+    """How well the model is to be compiled."""
+    if engine == "gates":
+        return "-O2" if cycles > LONG_RUN else "-Og"
+    return "-O0" if cycles < SHORT_RUN else "-O1"
 
 
 def _check_writable(fst: Path) -> None:

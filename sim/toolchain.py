@@ -55,6 +55,9 @@ DEFINES = [
 ]
 STANDARD = "-std=c++17"
 
+SMALL = 500_000
+"""Bytes of a model that is compiled in one piece: Verilator's headers take longer."""
+
 
 @dataclass(frozen=True)
 class Verilator:
@@ -301,8 +304,7 @@ def build_program(
         ]
         _verilate(verilator, sources, top, objects, folder / f"{name}.verilator.log", fst, options)
         base = _flags(verilator, fst) + flags + ["-I", str(objects)]
-        units = _units(objects, jobs, optimise)
-        units.append((main, "main.o", "-O1"))
+        units = _units(objects, main, jobs, optimise)
         work = [
             pool.submit(_compile, compiler, [*base, level], source, objects / target)
             for source, target, level in units
@@ -360,9 +362,12 @@ def _verilate(
     raise InputError(f"Verilator failed: {' '.join(errors)[:600]}; full log: {log}")
 
 
-def _units(objects: Path, jobs: int, optimise: str) -> list[tuple[Path, str, str]]:
-    """Joins Verilator's files into few: each one parses Verilator's headers again."""
+def _units(objects: Path, main: Path, jobs: int, optimise: str) -> list[tuple[Path, str, str]]:
+    """Joins Verilator's files into few: each one parses Verilator's headers again. A small model is
+    one with `main`."""
     files = sorted(objects.glob("Vtop*.cpp"))
+    if sum(path.stat().st_size for path in files) < SMALL:
+        return [(_unit(objects, "whole.cc", [*files, main]), "whole.o", optimise)]
     slow = [path for path in files if path.stem.endswith("__Slow") or "__Trace" in path.stem]
     fast = sorted((p for p in files if p not in slow), key=lambda p: -p.stat().st_size)
     bins: list[list[Path]] = [[] for _ in range(max(1, min(jobs, 8)))]
@@ -370,14 +375,16 @@ def _units(objects: Path, jobs: int, optimise: str) -> list[tuple[Path, str, str
         min(bins, key=lambda b: sum(p.stat().st_size for p in b)).append(path)
     units = []
     for index, (paths, level) in enumerate([(slow, "-O0"), *((b, optimise) for b in bins)]):
-        if not paths:
-            continue
-        unit = objects / f"unit{index}.cc"
-        unit.write_text(
-            "".join(f'#include "{path.name}"\n' for path in sorted(paths)), encoding="utf-8"
-        )
-        units.append((unit, f"unit{index}.o", level))
-    return units
+        if paths:
+            unit = _unit(objects, f"unit{index}.cc", paths)
+            units.append((unit, f"unit{index}.o", level))
+    return [*units, (main, "main.o", "-O1")]
+
+
+def _unit(objects: Path, name: str, paths: Sequence[Path]) -> Path:
+    unit = objects / name
+    unit.write_text("".join(f'#include "{path.resolve()}"\n' for path in sorted(paths)), "utf-8")
+    return unit
 
 
 def _flags(verilator: Verilator, fst: bool) -> list[str]:

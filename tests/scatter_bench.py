@@ -66,7 +66,7 @@ class Bench:
                 taken.append(clock.item(offered, self.costs[address])[0])
                 offered = taken[-1] + 1
             more = self.params.clear_cycles if self.ends(t) else 0
-            at, start = clock.item(offered, self.params.rows + more)
+            at, start = clock.item(offered, self.params.rows + more, lambda at: at)
             offered = at + 1
             taken.append(at)
             starts.append(start)

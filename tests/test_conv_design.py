@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conv_networks import AROUND, conv, layer, network, skip
@@ -13,7 +15,7 @@ from spikefab.gen.design import Design
 from spikefab.gen.emit import Vectors, emit
 from spikefab.gen.errors import InputError
 from spikefab.gen.plan import make_plan
-from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.qnetwork import QNetwork, QOutput
 from spikefab.host.check import read_manifest
 from spikefab.host.driver import Board
 from spikefab.sim.golden import run_golden
@@ -22,7 +24,10 @@ from spikefab.sim.virtual import VirtualBoard
 
 @pytest.fixture(scope="module")
 def qnet() -> QNetwork:
-    return skip()
+    """Its output has two names."""
+    made = skip()
+    (out,) = made.outputs
+    return replace(made, outputs=(out, QOutput(name="again", source=out.source)))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,8 @@ def design(qnet: QNetwork, x: np.ndarray, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_manifest_says_where_neurons_are(design: Design, qnet: QNetwork) -> None:
     manifest = design.manifest
-    (given,), (shown,) = manifest["inputs"], manifest["outputs"]
+    (given,), (shown, again) = manifest["inputs"], manifest["outputs"]
+    assert again == shown | {"name": "again"}
     assert given["fields"] == {"shape": [1, 6, 5], "channel": [0, 0], "row": [3, 3],
                                "column": [0, 3]}  # fmt: skip
     assert (given["size"], manifest["input"]["addresses"]) == (30, 5 * 8 + 4 + 1)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recurrent network with two inputs and two outputs, from its design directory to the board."""
+"""A recurrent network with two inputs and two outputs, one of them under two names, from its design
+directory to the board."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from spikefab.gen.cost import predict_cycles
 from spikefab.gen.design import Design
 from spikefab.gen.emit import Vectors, emit
 from spikefab.gen.plan import make_plan
-from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.qnetwork import QNetwork, QOutput
 from spikefab.host.driver import Board
 from spikefab.sim.golden import run_golden
 from spikefab.sim.outputs import by_population
@@ -28,7 +30,7 @@ from spikefab.sim.virtual import VirtualBoard
 def network() -> QNetwork:
     """Two inputs meet in a layer that drives itself, and takes back what the next one makes of it.
     Its spikes are an output, beside an integrator over both."""
-    return make_graph(
+    qnet = make_graph(
         {"left": 9, "right": 4},
         {
             "hidden": (20, ["*hidden", "*context", "left", "right"]),
@@ -38,6 +40,8 @@ def network() -> QNetwork:
         ["score", "hidden"],
         integrators=["score"],
     )
+    score, hidden = qnet.outputs
+    return replace(qnet, outputs=(score, QOutput(name="again", source="score"), hidden))
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +83,11 @@ def test_the_manifest_says_where_inputs_and_outputs_are(design: Design) -> None:
         for node in design.manifest["outputs"]
     ]
     assert outputs == [
-        ("out_score", "score", 0, 5, "membrane"), ("out_hidden", "hidden", 5, 20, "spikes")
+        ("out_score", "score", 0, 5, "membrane"), ("again", "score", 0, 5, "membrane"),
+        ("out_hidden", "hidden", 5, 20, "spikes"),
     ]  # fmt: skip
     assert design.manifest["output"]["kind"] == "mixed"
+    assert design.manifest["output"]["size"] == 25
     sources = design.manifest["layers"][0]["sources"]
     assert [(s["name"], s["offset"], s["recurrent"]) for s in sources] == [
         ("hidden", 0, True), ("context", 20, True), ("left", 31, False), ("right", 40, False)
@@ -90,7 +96,8 @@ def test_the_manifest_says_where_inputs_and_outputs_are(design: Design) -> None:
 
 def test_its_readme_says_it_too(design: Design) -> None:
     text = (design.path / "README.md").read_text()
-    assert "| right | 9 to 12 | events |" in text
+    assert "| right | 9 to 12 | events, at most 1 an address a step |" in text
+    assert "| again | 0 to 4 | membrane |" in text
     assert "| out_hidden | 5 to 24 | spikes |" in text
     assert "a spike's payload is 1" in text
     assert ".draining  ()" in text

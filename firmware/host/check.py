@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,18 @@ MAX_STEPS = 65535
 """The board counts a sample's steps in 16 bits."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
+class InputRange:
+    """An input node: a range of a sample's inputs."""
+
+    name: str
+    start: int
+    stop: int
+    max_events: int
+    """Most events that one of its inputs takes in a step."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DesignFacts:
     """What the driver needs to know of a design."""
 
@@ -27,7 +38,7 @@ class DesignFacts:
     design_hash: bytes
     input_shape: tuple[int, ...]
     n_inputs: int
-    input_addresses: np.ndarray
+    input_addresses: np.ndarray = field(compare=False)  # the hash stands for it
     """int64 (n_inputs,): the address of each input."""
     input_space: int
     """Addresses of the input stream."""
@@ -37,9 +48,10 @@ class DesignFacts:
     """Bits of an input event's value; 0: it has none."""
     frame_steps: int
     """Steps that a frame becomes, where a sample is one; else 0."""
-    max_events: int
+    inputs: tuple[InputRange, ...]
+    """The input nodes, side by side."""
     n_outputs: int
-    output_addresses: np.ndarray
+    output_addresses: np.ndarray = field(compare=False)
     """int64 (n_outputs,): the address of each output."""
     output_space: int
     """Addresses of the output stream."""
@@ -62,10 +74,9 @@ class DesignFacts:
     def is_framed(self) -> bool:
         return self.coding in FRAMED
 
-    @property
-    def max_number(self) -> int:
-        """The largest number that a sample may hold."""
-        return (1 << self.input_width) - 1 if self.input_width else self.max_events
+    def max_number(self, node: InputRange) -> int:
+        """The largest number that a sample may hold for an input of a node."""
+        return (1 << self.input_width) - 1 if self.input_width else node.max_events
 
 
 def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
@@ -96,7 +107,8 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
             what: int(manifest[what].get("addresses", manifest[what]["size"]))
             for what in ("input", "output")
         }
-        bases = [int(part["base"]) for part in manifest.get("outputs", ())]
+        # Nodes that show the same population share its addresses.
+        shown = {int(part["base"]): part for part in manifest.get("outputs", ())}
         facts = DesignFacts(
             name=str(manifest["name"]),
             design_hash=bytes.fromhex(manifest["hash"]),
@@ -107,17 +119,15 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
             coding=str(manifest["input"].get("coding", "spikes")),
             input_width=int(manifest["input"].get("payload_width", 0)),
             frame_steps=int(manifest["input"].get("steps", 0)),
-            max_events=int(manifest["input"]["max_events"]),
+            inputs=_inputs(manifest),
             n_outputs=int(output["size"]),
             output_addresses=ends["output"],
             output_space=spaces["output"],
             output_width=0 if output["kind"] == "spikes" else int(output["payload_width"]),
             counted=tuple(
-                (int(part["base"]), end)
-                for part, end in zip(
-                    manifest.get("outputs", ()), [*bases[1:], spaces["output"]], strict=False
-                )
-                if output["kind"] == "mixed" and part["kind"] == "spikes"
+                (base, end)
+                for base, end in zip(shown, [*list(shown)[1:], spaces["output"]], strict=False)
+                if output["kind"] == "mixed" and shown[base]["kind"] == "spikes"
             ),
             steps=None if manifest.get("steps") is None else int(manifest["steps"]),
             stops=bool(manifest.get("stop")),
@@ -135,12 +145,28 @@ def read_manifest(source: dict[str, Any] | str | Path) -> DesignFacts:
     return facts
 
 
+def _inputs(manifest: dict[str, Any]) -> tuple[InputRange, ...]:
+    """The input nodes by the numbers of their inputs; a node without its own limit has that of
+    all."""
+    whole, found, start = manifest["input"], [], 0
+    nodes = manifest.get("inputs", ())
+    # One alone is all of the input, of which a coder may make more sources than a sample has.
+    for node in nodes if len(nodes) > 1 else [whole]:
+        stop, most = start + int(node["size"]), int(node.get("max_events", whole["max_events"]))
+        name = str(node.get("name", "input"))
+        found.append(InputRange(name=name, start=start, stop=stop, max_events=most))
+        start = stop
+    if start != int(whole["size"]):
+        raise ValueError(f"nodes of {start} inputs for {whole['size']}")
+    return tuple(found)
+
+
 def _addresses(nodes: Any, size: int) -> np.ndarray:
-    """The address of each neuron of the nodes, side by side."""
+    """The address of each neuron of the nodes, side by side; nodes of one base are the same."""
     if not any(node.get("fields") for node in nodes):
         return np.arange(size)
     found = []
-    for node in nodes:
+    for node in {int(node["base"]): node for node in nodes}.values():
         own = np.arange(int(node["size"]))
         fields = node.get("fields")
         if fields:
@@ -197,17 +223,30 @@ def check_samples(x: np.ndarray, facts: DesignFacts) -> np.ndarray:
         raise HostError(f"x has {steps} steps a sample, must be 1 to {limit} for design "
                         f"{facts.name!r}; compile with --steps {max(steps, 1)}")  # fmt: skip
     x = x.reshape(len(x), steps, facts.n_inputs)
-    name = "value" if facts.input_width else "count"
-    for bad, how, limit_text, cure in (
-        (x < 0, "negative", "at least 0", f"a {name} has no sign"),
-        (x > facts.max_number, "too large", f"at most {facts.max_number}",
-         "compile the design for larger ones"
-         + ("" if facts.input_width else ", or spread them over more steps")),
-    ):  # fmt: skip
-        if bad.any():
-            sample, step, address = (int(k[0]) for k in np.nonzero(bad))
-            at = f"x[{sample}]" if facts.is_framed else f"x[{sample}, {step}]"
-            raise HostError(f"{at}, input {address}: the {name} {x[sample, step, address]} is "
-                            f"{how}, must be {limit_text}; {cure}")  # fmt: skip
+    what = "value" if facts.input_width else "count"
+    _refuse(x, x < 0, facts, "negative", "at least 0", f"a {what} has no sign")
+    cure = "" if facts.input_width else ", or spread them over more steps"
+    for node in facts.inputs:
+        most, large = facts.max_number(node), np.zeros(x.shape, bool)
+        large[..., node.start : node.stop] = x[..., node.start : node.stop] > most
+        _refuse(x, large, facts, "too large", f"at most {most}",
+                f"compile the design for larger ones{cure}")  # fmt: skip
     # Counts repeat addresses, which numpy does not do with uint64.
     return x.astype(np.int64) if x.dtype.kind in "b" or x.dtype == np.uint64 else x
+
+
+def _refuse(
+    x: np.ndarray, bad: np.ndarray, facts: DesignFacts, how: str, limit: str, cure: str
+) -> None:
+    """Raises `HostError` about the first number that is bad, with its input."""
+    if not bad.any():
+        return
+    sample, step, number = (int(k[0]) for k in np.nonzero(bad))
+    at = f"x[{sample}]" if facts.is_framed else f"x[{sample}, {step}]"
+    node = next(node for node in facts.inputs if node.start <= number < node.stop)
+    name = "value" if facts.input_width else "count"
+    where = f"input {number}"
+    if len(facts.inputs) > 1:
+        where += f" (input {number - node.start} of node {node.name!r})"
+    raise HostError(f"{at}, {where}: the {name} {x[sample, step, number]} is {how}, must be "
+                    f"{limit}; {cure}")  # fmt: skip

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 
@@ -13,6 +15,8 @@ from spikefab.gen.delays import late_biases, late_weights
 from spikefab.gen.errors import InputError
 from spikefab.gen.load import load_network
 from spikefab.gen.network import Network
+from spikefab.gen.nir_import import import_nir
+from spikefab.sim.reference import run_reference
 
 HEAD = '[network]\ndialect = "snntorch"\ninput = 3\n'
 LAYER = "[[layer]]\nsize = 2\nbeta = 0.5\nweights = { seed = 1 }\n"
@@ -70,6 +74,174 @@ def test_everything_set(folder: Path) -> None:
     assert network.populations[1].neuron.decay.tolist() == [1] * 4
     assert not network.populations[2].neuron.spiking
     assert network.populations[2].neuron.decay.tolist() == [0.75]
+
+
+CUBA = """[[layer]]
+name = "n"
+size = 2
+neuron = "cuba-lif"
+tau = [4e-3, 8e-3]
+tau_syn = { file = "c.npz", key = "syn" }
+r = [3, 5]
+w_in = 2.5
+threshold = [1, 0.5]
+v_leak = 0.1
+v_reset = 0.25
+weights = { file = "w.npz", key = "fc" }
+"""
+
+
+@pytest.mark.parametrize(
+    "dialect", ["nir-literal", "snntorch-subtract", "norse", "spyx", "sinabs,norm_input=false"]
+)
+@pytest.mark.parametrize("kind", ["cuba-lif", "cuba-li"])
+def test_a_cuba_layer_is_the_nir_node_of_the_same_values(
+    folder: Path, dialect: str, kind: str
+) -> None:
+    np.savez(folder / "c.npz", syn=np.array([1e-3, 2e-3]))
+    text = CUBA.replace("cuba-lif", kind)
+    if kind == "cuba-li":
+        text = text.replace("threshold = [1, 0.5]\n", "").replace("v_reset = 0.25\n", "")
+    head = f'[network]\ndialect = "{dialect}"\ninput = 3\ndt = 1e-3\n'
+    made = _load(folder, head + text)
+    given: dict[str, np.ndarray] = {
+        "tau_mem": np.array([4e-3, 8e-3]), "tau_syn": np.array([1e-3, 2e-3]),
+        "r": np.array([3.0, 5.0]), "w_in": np.full(2, 2.5), "v_leak": np.full(2, 0.1),
+    }  # fmt: skip
+    node: nir.NIRNode = nir.CubaLI(**given)
+    if kind == "cuba-lif":
+        node = nir.CubaLIF(**given, v_threshold=np.array([1, 0.5]), v_reset=np.full(2, 0.25))
+    nodes = {"in": nir.Input(np.array([3])), "fc": nir.Linear(np.arange(6.0).reshape(2, 3)),
+             "n": node, "out": nir.Output(np.array([2]))}  # fmt: skip
+    graph = nir.NIRGraph(nodes=nodes, edges=list(pairwise(nodes)), type_check=False)
+    expected = import_nir(graph, dialect=dialect, dt=1e-3)
+    a, b = made.populations[0].neuron, expected.populations[0].neuron
+    assert a.current is not None
+    assert b.current is not None
+    for field in ("spiking", "decay", "gain", "offset", "threshold", "v_reset", "v_init"):
+        np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
+    for field in ("decay", "gain", "offset", "init"):
+        np.testing.assert_array_equal(getattr(a.current, field), getattr(b.current, field))
+    x = (np.random.default_rng(0).random((4, 30, 3)) < 0.4).astype(np.uint8)
+    results = [run_reference(network, x, record=True) for network in (made, expected)]
+    assert results[0].mem is not None
+    assert results[1].mem is not None
+    np.testing.assert_array_equal(results[0].mem["n"], results[1].mem["n"])
+    np.testing.assert_array_equal(results[0].spikes["n"], results[1].spikes["n"])
+    assert results[0].spikes["n"].any() == (kind == "cuba-lif")
+
+
+def test_alpha_and_beta_are_what_snntorch_calls_so(folder: Path) -> None:
+    np.savez(folder / "c.npz", alpha=np.array([0.5, 1.0]))
+    text = LAYER.replace("beta = 0.5", 'beta = [0.75, 0.9]\nneuron = "cuba-lif"\n'
+                         'alpha = { file = "c.npz", key = "alpha" }')  # fmt: skip
+    for dialect in ("snntorch", "spyx", "rockpool"):
+        neuron = _load(folder, HEAD + text, dialect=dialect).populations[0].neuron  # type: ignore[arg-type]
+        assert neuron.current is not None
+        assert neuron.current.decay.tolist() == [0.5, 1]
+        assert neuron.decay.tolist() == [0.75, 0.9]
+        assert neuron.gain.tolist() == [1, 1]
+        assert neuron.current.gain.tolist() == [1, 1]
+
+
+MAPS = """[network]
+dialect = "snntorch-subtract"
+input = [2, 7, 6]
+[[layer]]
+name = "maps"
+conv = { channels = 4, kernel = [3, 2], stride = [2, 1], padding = [1, 0], groups = 2 }
+neuron = "if"
+threshold = [1, 0.5, 1, 2]
+bias = [0, 0.25, 0, 0.5]
+weights = { file = "k.npz", key = "k" }
+[[layer]]
+name = "same"
+pool = { size = 2, kind = "mean" }
+conv = { channels = 3, kernel = 2, padding = "same" }
+beta = [0.5, 0.75, 0.25]
+weights = { seed = 3, bits = 4 }
+[[layer]]
+name = "out"
+pool = { size = [2, 1], stride = 1, padding = [1, 0] }
+size = 5
+neuron = "if"
+weights = { file = "k.npz", key = "w" }
+"""
+
+
+def test_convolutions_and_poolings_are_the_nir_nodes_of_the_same_values(folder: Path) -> None:
+    rng = np.random.default_rng(4)
+    kernel, dense = rng.normal(0.3, 0.3, (4, 1, 3, 2)), rng.normal(0.2, 0.3, (5, 18))
+    np.savez(folder / "k.npz", k=kernel, w=dense)
+    made = _load(folder, MAPS)
+    shapes = {p.name: p.shape for p, _ in made.layers()}
+    assert shapes == {"maps": (4, 4, 5), "same": (3, 2, 2), "out": (5,)}
+
+    def neurons(shape: tuple[int, ...], threshold: np.ndarray) -> nir.IF:
+        values = np.broadcast_to(threshold.reshape(-1, *[1] * (len(shape) - 1)), shape)
+        return nir.IF(r=np.ones(shape), v_threshold=values, v_reset=np.zeros(shape))
+
+    own = next(p for p in made.projections if p.target == "same")
+    beta = np.broadcast_to(np.array([0.5, 0.75, 0.25]).reshape(3, 1, 1), (3, 2, 2))
+    (conv,) = [op for op in own.operations if hasattr(op, "groups")]
+    nodes = {
+        "input": nir.Input(np.array([2, 7, 6])),
+        "c1": nir.Conv2d((7, 6), kernel, (2, 1), (1, 0), 1, 2, np.array([0, 0.25, 0, 0.5])),
+        "maps": neurons((4, 4, 5), np.array([1, 0.5, 1, 2])),
+        "p1": nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+        "c2": nir.Conv2d((2, 2), conv.weight, 1, "same", 1, 1, np.zeros(3)),
+        "same": nir.LIF(tau=1e-4 / (1 - beta), r=1 / (1 - beta), v_leak=np.zeros((3, 2, 2)),
+                        v_threshold=np.ones((3, 2, 2)), v_reset=np.zeros((3, 2, 2))),
+        "p2": nir.SumPool2d(np.array([2, 1]), np.array([1, 1]), np.array([1, 0])),
+        "flat": nir.Flatten({"input": np.array([3, 3, 2])}, 0, -1),
+        "fc": nir.Linear(dense),
+        "out": neurons((5,), np.ones(1)),
+        "output": nir.Output(np.array([5])),
+    }  # fmt: skip
+    graph = nir.NIRGraph(nodes=nodes, edges=list(pairwise(nodes)), type_check=False)
+    expected = import_nir(graph, dialect="snntorch-subtract")
+    x = (rng.random((4, 12, 2, 7, 6)) < 0.4).astype(np.uint8)
+    results = [run_reference(network, x) for network in (made, expected)]
+    for name in shapes:
+        np.testing.assert_array_equal(results[0].spikes[name], results[1].spikes[name])
+        assert results[0].spikes[name].any()
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "message"),
+    [
+        ("channels = 4, ", "", "layer[1].conv.channels: is missing; give the maps that it makes"),
+        ("kernel = [3, 2], ", "", "layer[1].conv.kernel: is missing; give a number, or [rows"),
+        ("kernel = [3, 2]", "kernel = [3, 2, 2]", "layer[1].conv.kernel = [3, 2, 2]: must be a "
+         "whole number >= 1, or two, [rows, columns]"),
+        ("kernel = [3, 2]", "kernel = 9", "layer[1].conv.kernel: spans [9, 9], more than the padded"
+         " image [9, 6]; make it smaller, or pad more"),
+        ("groups = 2", "groups = 3", "layer[1].conv.groups = 3: must divide the 2 channels that"),
+        ("groups = 2", "grups = 2", "layer[1].conv.grups: is not a known key; did you mean 'grou"),
+        ("padding = [1, 0], ", 'padding = "same", ', "layer[1].conv.padding = 'same': needs stride "
+         "1; give the padding in numbers"),
+        ("padding = [1, 0], ", 'padding = "full", ', "layer[1].conv.padding = 'full': must be "
+         '"same", "valid", a whole number, or two'),
+        ('name = "maps"', 'name = "maps"\nsize = 3', "layer[1].size = 3: follows from conv"),
+        ('name = "maps"', 'name = "maps"\ndelays = 3', "layer[1].delays = 3: a convolution has"),
+        ("threshold = [1, 0.5, 1, 2]", "threshold = [1, 2]", "layer[1].threshold = [1, 2]: has "
+         "shape (2,); must be one number, or 4, one a channel"),
+        ('key = "k"', 'key = "w"', "layer[1].weights.key = 'w': has shape (5, 18); must be "
+         "(4, 1, 3, 2), (channels, channels in / groups, rows, columns)"),
+        ("input = [2, 7, 6]", "input = 84", "layer[1].conv: takes (channels, rows, columns), but "
+         "gets shape (84,); give the input such a shape"),
+        ('pool = { size = 2, kind = "mean" }', "pool = 2", "layer[2].pool = 2: must be a table"),
+        ("size = 2, kind", "kind", "layer[2].pool.size: is missing; give a number, or [rows"),
+        ('kind = "mean"', 'kind = "max"', "layer[2].pool.kind = 'max': must be one of sum, mean"),
+        ("channels = 4, ", "channels = 4000, ", "layer[1].conv: makes 4000 x 4 x 5 neurons, more "
+         "than 65536"),
+    ],
+)  # fmt: skip
+def test_windows_that_are_refused(folder: Path, line: str, changed: str, message: str) -> None:
+    np.savez(folder / "k.npz", k=np.zeros((4, 1, 3, 2)), w=np.zeros((5, 18)))
+    assert line in MAPS
+    problems = _problems(folder, MAPS.replace(line, changed, 1))
+    assert any(problem.startswith(message) for problem in problems), problems
 
 
 def test_options_override(folder: Path) -> None:
@@ -149,6 +321,14 @@ def test_random_weights(folder: Path) -> None:
         (HEAD + LAYER.replace("beta = 0.5", ""), "layer[1].beta: is missing: an lif neuron needs"),
         (HEAD + LAYER + 'neuron = "if"', "layer[1].beta = 0.5: an if neuron has none; remove it"),
         (HEAD + LAYER + 'neuron = "li"\nthreshold = 1', "layer[1].threshold = 1: an li neuron has"),
+        (HEAD + LAYER + 'neuron = "cuba-lif"', "layer[1].alpha: is missing: a cuba-lif neuron "
+         "needs alpha (what the synaptic current keeps each step) or tau_syn (seconds)"),
+        (HEAD + LAYER + 'neuron = "cuba-lif"\nalpha = 2', "layer[1].alpha = 2: must be from 0 to"),
+        (HEAD + LAYER + "alpha = 0.5", "layer[1].alpha = 0.5: an lif neuron has none; remove it"),
+        (HEAD + LAYER + 'neuron = "cuba-li"\nalpha = 0.5\n' + LAYER, "layer[1].neuron = "
+         "'cuba-li': a cuba-li never spikes and must be the last layer"),
+        (HEAD + LAYER + 'neuron = "cuba-li"\nalpha = 0.5\ntau_syn = 1', "layer[1].alpha = 0.5: "
+         "give either alpha or tau_syn, not both"),
         (HEAD + LAYER.replace("0.5", "1.5"), "layer[1].beta = 1.5: must be from 0 to 1"),
         (HEAD + LAYER.replace("0.5", "[0.5, 1.5]"), "layer[1].beta = [0.5, 1.5]: must be from 0"),
         (HEAD + LAYER.replace("beta = 0.5", "tau = 0"), "layer[1].tau = 0: must be > 0"),

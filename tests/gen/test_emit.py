@@ -106,11 +106,12 @@ def test_the_manifest(good: Design) -> None:
     assert (m["format"], m["name"], m["top"], m["pins"]) == (1, "small", "spikefab_core", None)
     assert m["target"]["device"] == "LFE5U-25F"
     assert m["input"] == {
-        "name": "input", "shape": [6], "size": 6, "max_events": 1,
+        "name": "input", "shape": [6], "size": 6, "addresses": 6, "max_events": 1,
         "coding": "spikes", "payload_width": 0, "steps": 0, "seed": 0, "threshold": 0, "off": False,
     }  # fmt: skip
     assert m["output"] == {
-        "name": "population1", "size": 3, "kind": "spikes", "payload_width": 0, "lsb": [0.25],
+        "name": "population1", "size": 3, "addresses": 3, "kind": "spikes", "payload_width": 0,
+        "lsb": [0.25],
     }  # fmt: skip
     assert m["streams"] == {
         "i": {"token": [0, 1], "last": [1, 1], "address": [2, 3]},

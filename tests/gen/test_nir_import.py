@@ -305,7 +305,6 @@ def _with(**changes: Any) -> nir.NIRGraph:
         (_with(lif_1=_lif(5)), "node 'lif.1' (LIF): tau has shape (5,); it must be (4,)"),
         (_with(lif_1=_lif(4, tau=0)), "node 'lif.1' (LIF): tau = 0: must be > 0"),
         (_with(lif_1=_lif(4, tau=-1)), "node 'lif.1' (LIF): tau = -1: must be > 0"),
-        (_with(lif_1=_lif(4, v_threshold=0)), "node 'lif.1' (LIF): v_threshold = 0: must be > 0"),
         (_with(lif_1=_lif(4, v_threshold=np.nan)), "node 'lif.1' (LIF): v_threshold holds NaN"),
         (_with(lif_1=_lif(4, v_leak=np.inf)), "node 'lif.1' (LIF): v_leak holds NaN or infinity"),
         (_with(lif_1=_lif(4, tau=np.inf)), "node 'lif.1' (LIF): tau = inf s leaves an input gain"),
@@ -354,11 +353,21 @@ def test_duplicate_edges_are_one() -> None:
     assert isinstance(import_nir(_edges([("in", "fc1")]), dialect="norse"), Network)
 
 
+def test_a_threshold_must_be_above_0_where_it_is_subtracted() -> None:
+    graph = _with(lif_1=_lif(4, v_threshold=np.array([1, 0, -1, 2])))
+    text = _problems(graph, "snntorch-subtract")
+    assert "node 'lif.1' (LIF): v_threshold = -1: must be > 0" in text
+    (neuron,) = [
+        p.neuron for p in import_nir(graph, dialect="nir-literal").populations if p.name == "lif.1"
+    ]
+    assert neuron.threshold.tolist() == [1, 0, -1, 2]
+
+
 def test_every_problem_at_once() -> None:
     nodes = _good() | {"fc1": _linear(4, 3, np.nan), "lif.1": _lif(4),
                        "fc2": nir.Affine(np.ones((2, 4)), np.ones(9)),
                        "lif.2": _lif(2, v_threshold=-1, tau=-2)}  # fmt: skip
-    text = _problems(_chain(nodes), "lava-dl")
+    text = _problems(_chain(nodes), "lava-dl,reset=subtract")
     for part in ("'fc1' (Linear): weight holds", "'fc2' (Affine): bias", "tau = -2: must",
                  "v_threshold = -1: must"):  # fmt: skip
         assert part in text

@@ -90,6 +90,20 @@ def late(layer: QLayer, k: int, delays: np.ndarray) -> QLayer:
     return replace(layer, edges=tuple(edges))
 
 
+def format_of(path: Path) -> int:
+    with np.load(path) as file:
+        return int(json.loads(str(file["meta"]))["format"])
+
+
+def rewritten(path: Path, new: Path, **changes: Any) -> Path:
+    """The same file with other values in its `meta`."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"])) | changes
+    np.savez(new, **arrays | {"meta": np.array(json.dumps(meta))})
+    return new
+
+
 def test_delays_survive_their_file(tmp_path: Path) -> None:
     qnet = graph()
     rng = np.random.default_rng(2)
@@ -106,6 +120,13 @@ def test_delays_survive_their_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again[1].delays, b.delays)
     np.testing.assert_array_equal(a.with_weights(a.weights + 1).delays, a.delays)
     assert again[1].edges[0].delays is None
+    # A reader that knows no delays must not run it without them.
+    assert format_of(tmp_path / "a.npz") == 3
+    still = late(qnet.layers[0], 2, np.zeros(6, int))
+    replace(graph(), layers=(still, *graph().layers[1:])).save(tmp_path / "still.npz")
+    assert format_of(tmp_path / "still.npz") == 2
+    older = rewritten(tmp_path / "a.npz", tmp_path / "older.npz", format=2)
+    np.testing.assert_array_equal(QNetwork.load(older).layers[0].delays, a.delays)
     assert again[2].delays is None
     with pytest.raises(ValueError, match=r"delays of 0 to 1024 steps; they must be 0 to 1023"):
         late(a, 2, np.array([0, 0, 0, 0, 0, 1024]))
@@ -147,8 +168,8 @@ def test_a_chain_of_the_first_format_is_read(tmp_path: Path) -> None:
     QNetwork.load(tmp_path / "old.npz").save(tmp_path / "old_again.npz")
     qnet.save(tmp_path / "new.npz")
     assert (tmp_path / "old_again.npz").read_bytes() == (tmp_path / "new.npz").read_bytes()
-    np.savez(tmp_path / "newer.npz", meta=np.array(json.dumps(meta | {"format": 3})), **arrays)
-    with pytest.raises(ValueError, match="format 3, this version reads 1 and 2"):
+    np.savez(tmp_path / "newer.npz", meta=np.array(json.dumps(meta | {"format": 4})), **arrays)
+    with pytest.raises(ValueError, match="format 4, this version reads 1 to 3"):
         QNetwork.load(tmp_path / "newer.npz")
 
 

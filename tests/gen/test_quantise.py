@@ -209,6 +209,40 @@ def test_hard_resets_compare_exactly(compare: str, threshold: float, expected: i
     assert (neuron.threshold, neuron.fraction_bits, neuron.reset) == ((expected,), 0, "zero")
 
 
+@pytest.mark.parametrize("compare", ["gt", "ge"])
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_thresholds_below_0_are_exact_where_they_are_only_compared(
+    compare: str, decay: float
+) -> None:
+    rng = np.random.default_rng(4)
+    threshold = np.array([-0.75, -0.5, -0.3, 0, 0.1, 0.5, -2])
+    weights = rng.integers(-3, 4, (7, 10)) / 4
+    network = make_network(
+        [weights, rng.integers(-3, 4, (3, 7)) / 4],
+        f"nir-literal,compare={compare}",
+        decay=decay,
+    )
+    first = network.populations[0]
+    neuron = replace(first.neuron, threshold=threshold)
+    network = replace(
+        network, populations=(replace(first, neuron=neuron), *network.populations[1:])
+    )
+    qnet, report = quantise_with_report(network, QuantiseOptions(weight_bits=5, steps=20))
+    assert min(qnet.layers[0].neuron.threshold) < 0
+    assert report.layers[0].threshold_error == 0
+    # Zeros and ones make sums that equal thresholds.
+    x = (rng.random((8, 20, 10)) < 0.2).astype(np.int16)
+    reference = run_reference(network, x, record=True)
+    golden = run_golden(qnet, x, record=["lif0"])
+    for name in ("lif0", "lif1"):
+        np.testing.assert_array_equal(golden.spikes[name], reference.spikes[name])
+    rates = reference.spikes["lif0"].mean(axis=(0, 1))
+    assert 0 < rates[5] < rates[0]
+    assert reference.mem is not None
+    lsb = qnet.layers[0].scale / 2.0 ** qnet.layers[0].neuron.fraction_bits
+    np.testing.assert_array_equal(golden.mem["lif0"] * lsb, reference.mem["lif0"])
+
+
 def test_subtracted_threshold_off_the_grid_gets_fraction_bits() -> None:
     network = make_network([np.array([[0.25, 0.5, 0.75]])], threshold=0.9)
     neuron = quantise(network, QuantiseOptions(weight_bits=4, steps=9)).layers[0].neuron
@@ -400,7 +434,8 @@ def test_all_bad_options_are_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"threshold": 0.0}, "node 'lif0': threshold 0; the hardware needs thresholds above 0"),
+        ({"threshold": 0.0}, "node 'lif0': threshold 0; a threshold that is subtracted, or"),
+        ({"threshold": -1.0, "dialect": "sinabs,reset=zero"}, "node 'lif0': threshold -1; a thr"),
         ({"decay": 1.2}, "node 'lif0': a step keeps 1.2 of the membrane"),
         ({"dialect": "rockpool"}, "state=carry cannot be mapped so far"),
         ({"biases": [[np.nan, 0]]}, "node 'fc0': its bias hold NaN"),

@@ -191,6 +191,16 @@ def test_a_current_that_rests_at_v_leak() -> None:
         quantise(odd)
 
 
+def test_outputs_that_show_one_population_are_names_for_it() -> None:
+    network = make_graph("norse")
+    again = replace(network, outputs=(*network.outputs, Output(name="again", source="c")))
+    qnet = quantise(again, OPTIONS)
+    shown = [("out", "c"), ("side", "b"), ("again", "c")]
+    assert [(out.name, out.source) for out in qnet.outputs] == shown
+    assert [layer.name for layer in qnet.output_layers] == ["c", "b"]
+    assert qnet.n_outputs == quantise(network, OPTIONS).n_outputs
+
+
 def test_what_no_output_depends_on_is_left_out_and_named() -> None:
     qnet, report = quantise_with_report(make_graph("norse"), OPTIONS)
     assert [q.name for q in qnet.layers] == ["a", "b", "c"]
@@ -214,6 +224,9 @@ def test_each_input_has_its_own_most() -> None:
     assert tops[1][0] == tops[1][1] < tops[1][2]
     x = samples(most=3)
     with pytest.raises(InputError, match="input 'eyes': x holds"):
+        run_golden(own, x)
+    x[0, 0, 7] = 9  # beyond what any of them takes
+    with pytest.raises(InputError, match="input 'eyes': x holds 9 events for one input"):
         run_golden(own, x)
     x[:, :, 6:] = np.minimum(x[:, :, 6:], 1)
     spikes = run_golden(own, x).spikes
@@ -295,11 +308,12 @@ def feed_membranes(network: Network) -> Network:
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        (feed_membranes, {}, "node 'b': has no spikes to send on to 'c'; a node that puts out"),
         (
-            lambda n: replace(n, outputs=(*n.outputs, Output(name="again", source="b"))),
+            feed_membranes,
             {},
-            "node 'b': is shown by 2 outputs; so far each population can be shown by one",
+            r"node 'b': has no spikes to send on to 'c'; it puts out its membrane \(LI, CubaLI, I"
+            r"\), a signed number, .*: let it spike, or leave 'c' out and read it at an output; a "
+            r"filter alone can be the synaptic current of 'c' \(CubaLIF\)",
         ),
         (
             lambda n: replace(n, projections=n.projections[1:7] + n.projections[8:]),
@@ -314,7 +328,7 @@ def feed_membranes(network: Network) -> Network:
         (lambda n: n, {"input_max": {"ears": 0}}, "input_max = 0: must be 1 to 32767"),
         (lambda n: n, {"weight_bits": (4, 4)}, "2 entries; the network has 3 layers"),
     ],
-    ids=["membranes", "outputs", "unfed", "static", "input_max", "bits"],
+    ids=["membranes", "unfed", "static", "input_max", "bits"],
 )
 def test_what_cannot_be_mapped_is_refused(change: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from designs import BUDGETS, make_design, make_network
@@ -259,6 +259,27 @@ def test_operators_keep_their_meaning(tmp_path: Path) -> None:
             assert p >> 7 == bits[7], (a, b)
         assert q == (1 if b == 0 else a & 1 if b < 3 else 0), (a, b)
     assert len(lines) == 32 * 8 + 1
+
+
+class NoBits(wiring.Component):
+    """Chooses between values of no bits, as a map of one row and one column has places of none."""
+
+    def __init__(self) -> None:
+        super().__init__({"i": In(2), "o": Out(2)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        place = Signal(0)
+        m.d.sync += place.eq(Mux(self.i[0], place, Signal(0)))
+        m.d.comb += self.o.eq(Mux(self.i[1], Cat(place, self.i), 1))
+        return m
+
+
+def test_what_has_no_bits_is_left_out(tmp_path: Path) -> None:
+    text = to_verilog(NoBits(), "none")
+    (tmp_path / "none.v").write_text(text)
+    assert "? i : 2'h1" in text
+    assert lint(tmp_path / "none.v", top="none") == ""
 
 
 def test_no_yosys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

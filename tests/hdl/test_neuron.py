@@ -189,6 +189,20 @@ def test_every_kind(kind: dict[str, Any], lanes: int) -> None:
     check(qnet, lanes, x)
 
 
+@pytest.mark.parametrize("lanes", [3, 2], ids=["padding", "memories"])
+def test_thresholds_of_any_sign_where_they_are_only_compared(lanes: int) -> None:
+    """The lanes that pad the last group would spike in every step."""
+    able = [kind for kind in KINDS if kind["reset"] != "subtract" and kind["count_width"] == 1]
+    for k, kind in enumerate(able[lanes::4]):
+        qnet, x = network(80 + k, kind, saturate=bool(k % 2))
+        layer = qnet.layers[0]
+        neuron = replace(layer.neuron, threshold=(0, -1, -9, 5, 2, 0, -300, 3, 1, -4, 9, -2, 4))
+        if k % 3 == 0:
+            neuron = replace(neuron, threshold=(-k,))
+        assert neuron.only_compared
+        check(replace(qnet, layers=(replace(layer, neuron=neuron),)), lanes, x)
+
+
 LATE = [kind for kind in KINDS if kind["reset_time"] != "same" or kind["output_lag"]]
 
 

@@ -36,10 +36,42 @@ def test_unsigned_counts_of_64_bits_can_be_sent() -> None:
     assert events.address.tolist() == same.address.tolist() == [1, 2, 5]
 
 
+def test_each_input_has_its_own_limit() -> None:
+    """An error names the node, and the input in it."""
+    nodes = [{"name": "ears", "base": 0, "size": 4, "max_events": 3},
+             {"name": "eyes", "base": 4, "size": 2, "max_events": 1}]  # fmt: skip
+    whole = {"name": "ears+eyes", "shape": [6], "size": 6, "max_events": 3}
+    facts = read_manifest({**MANIFEST, "input": whole, "inputs": nodes})
+    x = np.array([[[3, 0, 1, 3, 1, 1]]])
+    assert (check_samples(x, facts) == x).all()
+    for at, most, text in (
+        (
+            3,
+            3,
+            r"x\[0, 0\], input 3 \(input 3 of node 'ears'\): the count 4 is too large, must be ",
+        ),
+        (
+            5,
+            1,
+            r"x\[0, 0\], input 5 \(input 1 of node 'eyes'\): the count 2 is too large, must be ",
+        ),
+    ):
+        wrong = x.copy()
+        wrong[0, 0, at] = most + 1
+        with pytest.raises(HostError, match=f"{text}at most {most}; compile the design for larger"):
+            check_samples(wrong, facts)
+    nodes[1]["size"] = 3
+    with pytest.raises(HostError, match="nodes of 7 inputs for 6"):
+        read_manifest({**MANIFEST, "input": whole, "inputs": nodes})
+
+
 def test_reads_manifest_from_anywhere(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text(json.dumps(MANIFEST))
-    assert read_manifest(tmp_path) == read_manifest(file) == read_manifest(MANIFEST)
+    facts = [vars(read_manifest(source)) for source in (tmp_path, file, MANIFEST)]
+    for own in facts:
+        own |= {k: v.tolist() for k, v in own.items() if isinstance(v, np.ndarray)}
+    assert facts[0] == facts[1] == facts[2]
     assert read_manifest(str(tmp_path)).baud == 3_000_000
 
 

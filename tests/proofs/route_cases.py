@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from amaranth.hdl import Module
+from amaranth.hdl import Elaboratable, Module
 from proofs.cases import Fault, Proof
 from proofs.collisions import CollidingMemory, colliding_memories
 from proofs.faults import BrokenOutput, StuckInput, broken_by
@@ -128,7 +128,7 @@ def _stuck_merge() -> Harness:
     return broken_by(harness, broken)
 
 
-class _Named:
+class _Named(Elaboratable):
     """A broken merge whose ports are asked for by number."""
 
     def __init__(self, inner: Any):

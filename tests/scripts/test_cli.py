@@ -71,6 +71,25 @@ def test_check(spikefab: Any, net: Path, data: Path) -> None:
     assert spikefab("check", "--dialects", "--json").values["dialects"] == presets.out.rstrip("\n")
 
 
+def test_a_scale_for_each_neuron_is_chosen_asked_for_and_refused(
+    spikefab: Any, tmp_path: Path
+) -> None:
+    spread = np.geomspace(0.1, 1, 8)[:, None]
+    np.savez(tmp_path / "w.npz", a=spread * np.random.default_rng(0).normal(size=(8, 6)))
+    net = tmp_path / "uneven.toml"
+    net.write_text(
+        '[network]\nname = "uneven"\ninput = 6\ndialect = "norse"\n\n[[layer]]\nname = "a"\n'
+        'size = 8\nbeta = 0.9\nweights = { file = "w.npz", key = "a" }\n'
+    )
+    own, line = "scale … a channel", "a: each neuron has its own scale: one for the layer would"
+    for words, each, said in (([], True, True), (["--per-channel"], True, False),
+                              (["--no-per-channel"], False, False)):  # fmt: skip
+        ran = spikefab("check", net, *words)
+        assert ran.status == 0
+        assert bool(re.search(own.replace("…", r"[\d.e-]+"), ran.out)) == each
+        assert (line in ran.out) == said
+
+
 def test_compile_binary(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "d"
     ran = spikefab("compile", net, "--device", "up5k", "--weight-bits", "1", "-o", out)
@@ -103,6 +122,33 @@ def test_compile(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
     assert "predicted on random events: 10% of the inputs in each of 8 steps" in text
     assert Design.load(out).manifest["hash"] in text
     assert Design.load(out).manifest["hash"] != values["hash"]
+
+
+def test_compile_with_counts(spikefab: Any, net: Path, data: Path, tmp_path: Path) -> None:
+    """A neuron that spikes several times in a step: the same spikes from each kind of events."""
+    text = net.read_text().replace("0.01", "0.04")
+    text = text.replace("snntorch-subtract", "sinabs,norm_input=false")
+    (tmp_path / "net.toml").write_text(text.replace("scale = 0.02", "scale = 0.1"))
+    cycles = {}
+    for kind in ("one", "each"):
+        out = tmp_path / kind
+        made = spikefab("compile", tmp_path / "net.toml", "--device", "ecp5-25f", "--data", data,
+                        "--lanes", "1", "--count-events", kind, "-o", out)  # fmt: skip
+        assert made.status == 0, made.err
+        how = "one event with the count" if kind == "one" else "an event each"
+        assert f"spikes a step: {how}" in made.out
+        graded = [layer["graded"] for layer in Design.load(out).manifest["layers"]]
+        assert graded == [kind == "one", False]
+        ran = spikefab("simulate", out, "--data", data, "--engine", "rtl", "--json",
+                       "-o", tmp_path / f"{kind}.npz")  # fmt: skip
+        assert ran.values["equals_golden"]
+        predicted = Design.load(out).manifest["predicted"]["cycles_per_inference"]
+        cycles[kind] = ran.values["cycles_per_inference"]
+        assert predicted == cycles[kind]
+    with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "each.npz") as each:
+        assert one["spikes"].any()
+        np.testing.assert_array_equal(one["spikes"], each["spikes"])
+    assert cycles["one"] < cycles["each"]
 
 
 def test_engines_agree(spikefab: Any, device: Path, data: Path, tmp_path: Path) -> None:
@@ -428,6 +474,9 @@ def test_bad_data(
         (["--board", "icebreaker", "--clock", "nan"], "--clock nan: must be a number of MHz"),
         (["--board", "icebreaker", "--clock", "-3"], "--clock -3: must be a number of MHz"),
         (["--board", "icebreaker", "--clock", "1e5"], "PLL cannot make it"),
+        (["--device", "up5k", "--count-events", "one"], "--count-events one: no population but the "
+         "outputs spikes more than once in a step; leave it out"),
+        (["--device", "up5k", "--count-events", "two"], "--count-events: invalid choice: 'two'"),
         ([], "one of the arguments --board --device is required"),
         (["--device", "up5k", "--lanes"], "expected one argument"),
     ],

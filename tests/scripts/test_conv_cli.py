@@ -63,3 +63,6 @@ def test_a_convolutional_network_from_its_file_to_the_verilog(
     with np.load(tmp_path / "out.npz") as out:
         assert out["mem_maps"].shape == (3, 5, 3 * 8 * 7)
         assert out["spikes"].shape == (3, 5, 5)
+    # Without data the report takes the design's own vectors, which are by address.
+    assert spikefab("report", tmp_path / "d").status == 0
+    assert (tmp_path / "d" / "report.html").is_file()

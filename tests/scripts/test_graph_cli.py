@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A graph with two inputs, a recurrence and two outputs through the commands."""
+"""A graph with two inputs, a recurrence and three outputs through the commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lif(n: int) -> nir.LIF:
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`classes` spike, `level` is an LI; `hidden` feeds itself."""
+    """`classes` spike, `level` is an LI under two names; `hidden` feeds itself."""
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("graph")
     nodes = {
@@ -41,10 +41,12 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "level": nir.LI(**leaky(2)),
         "a_class": nir.Output(np.array([3])),
         "b_level": nir.Output(np.array([2])),
+        "c_level": nir.Output(np.array([2])),
     }
     ways = (
         ("ears", "flat", "from_ears", "hidden", "to_classes", "classes", "a_class"),
         ("eyes", "from_eyes", "hidden", "own", "hidden", "to_level", "level", "b_level"),
+        ("level", "c_level"),
     )
     edges = [edge for way in ways for edge in pairwise(way)]
     nir.write(folder / "g.nir", nir.NIRGraph(nodes=nodes, edges=edges, type_check=False))
@@ -88,16 +90,45 @@ def test_a_graph_from_its_file_to_results_by_node(
         assert {name: a.shape for name, a in arrays[engine].items()} == {
             "spikes_a_class": (6, 12, 3),
             "spikes_b_level": (6, 12, 2),
+            "spikes_c_level": (6, 12, 2),
             "mem_a_class": (6, 12, 3),
             "mem_b_level": (6, 12, 2),
+            "mem_c_level": (6, 12, 2),
             "mem_hidden": (6, 12, 5),
         }
         assert arrays[engine]["spikes_a_class"].dtype == np.int16
         assert arrays[engine]["spikes_a_class"].any()
         assert not arrays[engine]["spikes_b_level"].any()
+        np.testing.assert_array_equal(arrays[engine]["mem_c_level"], arrays[engine]["mem_b_level"])
         assert 0 <= ran.values["accuracy"] <= 1
+    for given in ((), data):
+        assert spikefab("report", tmp_path / "d", *given).status == 0
+        page = (tmp_path / "d" / "report.html").read_text()
+        for words in ("<title>hidden to hidden, a step later</title>", ">ears to hidden<",
+                      "<title>read as b_level, c_level</title>"):  # fmt: skip
+            assert words in page
     differ = arrays["golden"]["spikes_a_class"] != arrays["float"]["spikes_a_class"]
     assert differ.mean() < 0.05
+
+
+def test_each_input_has_its_own_limit(graph: Path, spikefab: Any, tmp_path: Path) -> None:
+    """The data had one event an ear, and two an eye."""
+    data = ("--data", graph / "d.npz")
+    made = spikefab(
+        "compile", graph / "g.nir", *HOW, *data, "--device", "ecp5-25f", "-o", tmp_path / "d",
+        "--json",
+    )  # fmt: skip
+    limits = {node["name"]: node["max_events"] for node in made.values["inputs"]}
+    assert limits == {"ears": 1, "eyes": 2}
+    assert "| ears | 0 to 5 | events, at most 1 an" in (tmp_path / "d" / "README.md").read_text()
+    with np.load(graph / "d.npz") as found:
+        arrays = dict(found)
+    arrays["x_ears"] = 2 * arrays["x_ears"]
+    np.savez(tmp_path / "d.npz", **arrays)
+    for engine in ("float", "golden", "rtl"):
+        ran = spikefab("simulate", tmp_path / "d", "--data", tmp_path / "d.npz", "--engine", engine)
+        assert ran.status == 2
+        assert "x_ears holds 2 events for one input in one step; this design takes" in ran.err
 
 
 def test_what_the_data_lack_is_named(graph: Path, spikefab: Any, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from spikefab.scripts.reportdata import (
     Difference,
     Figures,
     LayerInfo,
+    LinkInfo,
     Raster,
     ReportData,
     Resource,
@@ -141,6 +142,32 @@ def full() -> ReportData:
     )
 
 
+def graph() -> ReportData:
+    """A branch, a join, a loop, a way back, a delay; an output under two names."""
+    layers = [
+        LayerInfo(name=name, neurons=n, lanes=2, weight_bits=4)
+        for name, n in (("hid<den", 1200), ("side", 7), ("context", 20), ("classes", 3))
+    ]
+    links = [
+        LinkInfo(source="hid<den", target="hid<den", recurrent=True),
+        LinkInfo(source="context", target="hid<den", recurrent=True),
+        LinkInfo(source="ears", target="hid<den"),
+        LinkInfo(source="ears", target="side"),
+        LinkInfo(source="eyes", target="side", note="0…3 late"),
+        LinkInfo(source="hid<den", target="context"),
+        LinkInfo(source="side", target="context"),
+        LinkInfo(source="context", target="classes"),
+        LinkInfo(source="eyes", target="classes"),
+    ]
+    return ReportData(
+        name="graph",
+        inputs=[("ears", 64), ("eyes", 9)],
+        layers=layers,
+        links=links,
+        outputs=[("a", "classes"), ("again", "classes"), ("b", "side")],
+    )
+
+
 SECTIONS = {
     "figures": "Figures",
     "layers": "Network",
@@ -155,7 +182,9 @@ SECTIONS = {
 }
 
 
-@pytest.mark.parametrize("data", [full(), ReportData(name="bare")], ids=["full", "bare"])
+@pytest.mark.parametrize(
+    "data", [full(), graph(), ReportData(name="bare")], ids=["full", "graph", "bare"]
+)
 def test_page_is_well_formed_and_stands_alone(data: ReportData) -> None:
     text = page(data)
     checker = parse(text)
@@ -168,6 +197,31 @@ def test_page_is_well_formed_and_stands_alone(data: ReportData) -> None:
     assert "url(" not in text
     assert "@import" not in text
     assert not re.search(r'="[^"]*\bnan\b', text)
+
+
+def test_a_graph_is_drawn_with_an_arrow_a_link() -> None:
+    data = graph()
+    text = page(data)
+    checker = parse(text)
+    assert checker.headings == ["Network"]
+    assert text.count('class="link"') == text.count('class="head"') == 7
+    assert text.count('class="link back"') == text.count('class="head back"') == 2
+    for link in data.links:
+        assert f"{link.source} to {link.target}" in checker.text
+    for words in (
+        "context to hid<den, a step later",
+        "eyes to side, 0…3 late",
+        "1,200 neurons",
+        "4-bit weights, 2 lanes",
+        "read as a, again",
+        "read as b",
+        "Dashed: what a population puts out acts a step later. Late: a connection's delay",
+    ):
+        assert words in checker.text
+    plain = [dataclasses.replace(k, note="") for k in data.links if not k.recurrent]
+    less = parse(page(dataclasses.replace(data, links=plain))).text
+    assert "Dashed" not in less
+    assert "Late" not in less
 
 
 def test_differences_are_drawn_over_steps() -> None:

@@ -34,7 +34,7 @@ def test_rounding_costs_less_than_a_point(graph: str, dialect: str, shared_data:
     x = bits[:, : 256 * 12].reshape(-1, 256, 12)
     assert len(x) == 1158
     network = load_network(shared_data / "nir" / f"{graph}.nir", dialect=dialect, dt=1e-4)
-    options = QuantiseOptions(weight_bits=8, per_channel=True, steps=256)
+    options = QuantiseOptions(weight_bits=8, steps=256)
     qnet = quantise(network, options, record_activity(network, x[:64]))
     fidelity = compare_to_reference(network, qnet, x, y)
     assert fidelity.float_accuracy is not None

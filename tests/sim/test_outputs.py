@@ -43,6 +43,18 @@ def test_names_of_results() -> None:
     assert named["spikes_spikes"] is result.spikes["population0"]
 
 
+def test_two_names_of_one_population() -> None:
+    qnet = two_outputs()
+    qnet = replace(qnet, outputs=(*qnet.outputs, QOutput(name="again", source="population2")))
+    x = (np.random.default_rng(0).random((3, 5, 6)) < 0.5).astype(np.uint8)
+    result = run_golden(qnet, x)
+    named = named_outputs(qnet, result.spikes, result.mem)
+    assert sorted(named) == ["mem_again", "mem_membranes", "spikes_again", "spikes_membranes",
+                             "spikes_spikes"]  # fmt: skip
+    assert named["mem_again"] is named["mem_membranes"]
+    assert list(by_population(qnet, np.zeros((1, 2, 8)))) == ["population2", "population0"]
+
+
 def test_the_output_stream_by_population() -> None:
     joined = np.arange(2 * 3 * 8).reshape(2, 3, 8)
     found = by_population(two_outputs(), joined)
