@@ -46,7 +46,7 @@ MOST_REFUSED = 0.2
 
 FEATURES = (
     "file", "recurrent", "inputs", "outputs", "branch", "join", "delay", "maps", "exact",
-    "membranes", "graded", "several spikes", *BUDGETS,
+    "membranes", "graded", "several spikes", "thresholds below 0", "two names", *BUDGETS,
 )  # fmt: skip
 """What must be met among the graphs, see `features`."""
 
@@ -163,6 +163,8 @@ def features(network: Network, qnet: QNetwork, design: Design) -> Iterator[str]:
         "maps": any(entry["structure"] for entry in layers),
         "membranes": any(not layer.neuron.spiking for layer in qnet.output_layers),
         "graded": any(entry["graded"] for entry in layers),
+        "thresholds below 0": any(min(layer.neuron.threshold) < 0 for layer in qnet.layers),
+        "two names": len(qnet.outputs) > len(qnet.output_layers),
         "several spikes": any(layer.neuron.count_width > 1 for layer in qnet.layers),
     }.items():
         if occurs:
