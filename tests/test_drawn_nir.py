@@ -38,7 +38,7 @@ LIMITS = (
     "its bias stands in front of a delay",
     "such a current cannot be mapped so far",
     "has no bound of at most",
-    "An output that lags a step",
+    "an output that lags a step",
 )
 """Words of the refusals that drawn graphs may meet; any other one fails the test."""
 
@@ -46,9 +46,12 @@ MOST_REFUSED = 0.2
 
 FEATURES = (
     "file", "recurrent", "inputs", "outputs", "branch", "join", "delay", "maps", "exact",
-    "membranes", "graded", "several spikes", "thresholds below 0", "two names", *BUDGETS,
+    "membranes", "several spikes", "thresholds below 0", "two names", *BUDGETS,
 )  # fmt: skip
 """What must be met among the graphs, see `features`."""
+
+SELDOM = ("graded",)
+"""The same, among hundreds."""
 
 
 @dataclass
@@ -68,7 +71,8 @@ class Tally:
         assert refused <= MOST_REFUSED * (self.run + refused), dict(self.refused)
         assert {kind for kind in KINDS if not self.kinds[kind]} == set()
         assert {preset for preset in PRESETS if not self.presets[preset]} == set()
-        assert {name for name in FEATURES if not self.features[name]} == set()
+        expected = FEATURES if least < 100 else FEATURES + SELDOM
+        assert {name for name in expected if not self.features[name]} == set()
         assert self.features["spikes"] >= 0.7 * self.run
 
 
