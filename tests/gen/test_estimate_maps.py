@@ -51,6 +51,7 @@ PACKED = [
     Packed(make=networks.branches, family="ecp5", lanes=8, cells=(2161, 4006, 3)),
     Packed(make=networks.pruned, family="ecp5", lanes=8, cells=(2805, 2416, 4)),
     Packed(make=networks.maps, family="ecp5", lanes=8, cells=(3093, 3182, 10)),
+    Packed(make=networks.multi, family="ecp5", lanes=8, folds=2, cells=(3885, 3330, 9)),
     Packed(make=networks.channels, family="ecp5", lanes=4, cells=(1474, 1216, 11)),
     Packed(make=networks.maps, family="ice40", lanes=4, cells=(2893, 1891, 19)),
     Packed(make=networks.pruned, family="ice40", lanes=4, cells=(1989, 1069, 20)),
