@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shared_networks import shared_network
+from packing import pack
+from shared_networks import alike_chain, shared_network
 from test_networks import BUDGETS, LOADED, TARGETS
 
+from spikefab.boards.target import find_target
 from spikefab.gen.cost import predict_cycles
 from spikefab.gen.emit import emit
 from spikefab.gen.plan import Plan, make_plan
 from spikefab.gen.qnetwork import QNetwork
+from spikefab.scripts.pipeline import target_budget
 from spikefab.sim.compare import first_mismatch
 from spikefab.sim.encode import encode
 from spikefab.sim.golden import run_golden
@@ -77,3 +80,20 @@ def test_drawn_chains(number: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", range(100, 160))
 def test_many_drawn_chains(number: int, tmp_path: Path) -> None:
     check_drawn(number, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_deep_network_as_packed(tmp_path: Path) -> None:
+    """Twelve layers of 24 neurons on a UP5K: packed they fit, about as estimated."""
+    target = find_target("up5k", "device")
+    sizes = [24] * 12
+    qnet = alike_chain(np.random.default_rng(1), 24, sizes, "snntorch-subtract", integrator=True)
+    plan = make_plan(qnet, target_budget(target), lanes=[6] * 12 + [1], folds=1, share=[(0, 11)])
+    design = emit(plan, tmp_path / "design", target=TARGETS["ice40"])
+    packed = pack(design.path, design.verilog.name, target, "spikefab_core")
+    assert not target_budget(target).exceeded(packed)
+    told = plan.resources
+    assert abs(packed.lut - told.lut) <= 0.15 * told.lut
+    assert abs(packed.ff - told.ff) <= 0.15 * told.ff
+    assert told.ram - 1 <= packed.ram <= told.ram
+    assert packed.spram == told.spram
