@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from spikefab.boards.target import Target, targets
 from spikefab.gen.errors import InputError
-from spikefab.gen.estimate import Resources, estimate_core, estimate_layer, estimate_link
+from spikefab.gen.estimate import Resources, estimate_core, estimate_link, estimate_unit
 from spikefab.hdl.params import CoreParams
+from spikefab.hdl.shared_params import shared_units
 
 __all__ = ["SLACK", "check_fit", "needs"]
 
@@ -29,9 +30,13 @@ _TITLES = {
 
 
 def needs(target: Target, core: CoreParams) -> dict[str, Resources]:
-    """What each layer is estimated to take, what is around and between them, and the link."""
+    """What each layer, or those that share an engine, are estimated to take, what is around and
+    between them, and the link."""
     family = target.family
-    found = {layer.name: estimate_layer(layer, family) for layer in core.layers}
+    found = {
+        "+".join(core.layers[k].name for k in unit): estimate_unit(core, unit, family)
+        for unit in shared_units(len(core.layers), core.shared)
+    }
     layers = sum(found.values(), Resources())
     whole = estimate_core(core, family)
     found["around the layers"] = Resources(
@@ -82,7 +87,9 @@ def _room(target: Target, core: CoreParams) -> Target | None:
         layers = core.layers
         if other.family != target.family:
             layers = tuple(replace(a, storage="block", family=other.family) for a in layers)
-        total = sum(needs(other, replace(core, layers=layers)).values(), Resources())
+        # A larger part need not share engines.
+        alone = replace(core, layers=layers, shared=())
+        total = sum(needs(other, alone).values(), Resources())
         if other.kind == target.kind and not _over(other, total, FULL):
             found.append(other)
     return min(found, key=lambda t: (t.family != target.family, t.capacity.lut), default=None)

@@ -22,6 +22,7 @@ from spikefab.gen.verilog import to_verilog
 from spikefab.hdl.link import HostLink, LinkParams
 from spikefab.hdl.load import load_words
 from spikefab.hdl.params import CoreParams
+from spikefab.hdl.shared_params import engine_layers
 
 __all__ = ["BoardTop", "PowerOnReset", "board_shell"]
 
@@ -191,7 +192,7 @@ def board_shell(
         counted=core_params.counted_outputs,
         # The class is the first output's.
         n_classes=first.n_addresses,
-        load_words=load_words(core_params.layers),
+        load_words=load_words(engine_layers(core_params)),
         design_hash=design_hash,
         divisor=plan.divisor,
     )

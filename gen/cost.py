@@ -15,8 +15,10 @@ import numpy as np
 
 from spikefab.gen.cost_coder import Take, coded_samples, coder_clock
 from spikefab.gen.cost_graph import GraphClock, input_runs
-from spikefab.gen.cost_layer import LayerClock, chunk_counts, event_addresses
+from spikefab.gen.cost_layer import LayerClock, chunk_counts, count_chunks, event_addresses
+from spikefab.gen.cost_shared import SharedClock
 from spikefab.hdl.params import INPUT, CoreParams, InputParams
+from spikefab.hdl.shared_params import SharedParams, shared_units
 from spikefab.hdl.stop import EarlyStop
 
 __all__ = ["Cycles", "predict_cycles"]
@@ -69,6 +71,10 @@ def predict_cycles(
         chunk_counts(layer, s) if layer.neuron.spiking else None
         for layer, s in zip(params.layers, spikes, strict=True)
     ]
+    for first_layer, last_layer in params.shared:
+        shared = SharedParams(params.layers[first_layer : last_layer + 1])
+        for k, phase in enumerate(shared.phases, first_layer):
+            chunks[k] = count_chunks(spikes[k], phase.rows, shared.row_lanes)
     if not params.is_chain:
         return _graph_cycles(params, x, chunks, addresses)
     alone = np.zeros(n_samples, np.int64)
@@ -134,11 +140,26 @@ def _items(coding: InputParams, x: np.ndarray) -> np.ndarray:
     return (x != 0).sum(axis=2) if coding.payload_width else x.sum(axis=2)
 
 
+class _Unit:
+    """What has an engine of its own: a layer, or several that share one."""
+
+    def __init__(self, params: CoreParams, layers: range):
+        self.layers = layers
+        self.clock: LayerClock | SharedClock
+        if len(layers) > 1:
+            self.clock = SharedClock(SharedParams(params.layers[layers[0] : layers[-1] + 1]))
+        else:
+            self.clock = LayerClock(params.layers[layers[0]])
+
+
 class _Pipeline:
     """The whole core's clock."""
 
     def __init__(self, params: CoreParams):
-        self.layers = [LayerClock(layer) for layer in params.layers]
+        self.units = [
+            _Unit(params, unit) for unit in shared_units(len(params.layers), params.shared)
+        ]
+        self.first = self.units[0].clock
         self.coder = coder_clock(params)
         self.coder_ends = params.input.coding == "rate"
         self.latency = 0 if params.stop is None else EarlyStop.LATENCY
@@ -159,7 +180,7 @@ class _Pipeline:
 
         `where`: the addresses of the events that the input, and each layer, sends in each step.
         """
-        layer0 = self.layers[0]
+        layer0 = self.first
         self.where = where
         if self.coder is not None:
             self.used, self.stopped = used, NEVER
@@ -190,12 +211,17 @@ class _Pipeline:
 
     def _events(self, count: int, t: int) -> int:
         """A step's events at the core's input; when the first one is taken."""
-        layer0 = self.layers[0]
+        layer0 = self.first
         first = -1
         own = self.where[0]
         if own is not None:
             for address in own[t]:
                 at = layer0.event(self.offered, address)
+                first = at if first < 0 else first
+                self.offered = at + 1
+        elif count and layer0.ahead is not None:
+            for _ in range(count):
+                at = layer0.event(self.offered)
                 first = at if first < 0 else first
                 self.offered = at + 1
         elif count:
@@ -206,7 +232,7 @@ class _Pipeline:
 
     def _taker(self, chunks: list[np.ndarray | None]) -> Take:
         """The first layer as the coder sees it, for one sample."""
-        layer0 = self.layers[0]
+        layer0 = self.first
         t, cut = 0, False
         own = self.where[0]
         order = [iter(step) for step in own or ()]
@@ -228,7 +254,7 @@ class _Pipeline:
 
     def _replay(self, token: int, chunks: list[np.ndarray | None]) -> None:
         """The steps of the frame whose token began at `token`."""
-        layer = self.layers[0]
+        layer = self.first
         ready = token + layer.sums + layer.rows
         for t in range(layer.replay):
             cut = ready >= self.stopped
@@ -248,26 +274,35 @@ class _Pipeline:
                 # A register between the decision and the front.
                 self.stopped = self.end
 
-    def _emit(self, k: int, token: int, t: int, chunks: list[np.ndarray | None]) -> int:
-        """What layer `k` puts out for the pass that began at `token`; the time its token left."""
-        layer = self.layers[k]
-        following = self.layers[k + 1] if k + 1 < len(self.layers) else None
-        own = chunks[k]
-        sent = self.where[k + 1]
-        addresses = iter(() if sent is None else sent[t])
-        output = layer.output(layer.begun(token, None if own is None else own[t].tolist()))
-        offered, is_token = next(output)
-        begun = 0
-        while True:
-            out = offered
-            if following is not None and is_token:
-                out, begun = following.token(offered, t == self.used - 1)
-            elif following is not None:
-                out = following.event(offered, next(addresses, 0))
-            try:
-                offered, is_token = output.send(out)
-            except StopIteration:
-                break
+    def _emit(self, u: int, token: int, t: int, chunks: list[np.ndarray | None]) -> int:
+        """What unit `u` puts out for the pass that began at `token`; the time its token left."""
+        unit = self.units[u]
+        following = self.units[u + 1].clock if u + 1 < len(self.units) else None
+        last = t == self.used - 1
+        for phase, k in enumerate(unit.layers):
+            own, sent = chunks[k], self.where[k + 1]
+            addresses = iter(() if sent is None else sent[t])
+            inside = k != unit.layers[-1]
+            clock = unit.clock
+            output = clock.output(clock.begun(token, None if own is None else own[t].tolist()))
+            offered, is_token = next(output)
+            begun = 0
+            while True:
+                out = offered
+                if inside:
+                    assert isinstance(clock, SharedClock)
+                    if is_token:
+                        out, token = clock.token(offered, last, phase + 1)
+                    else:
+                        out = clock.event(offered, next(addresses, 0), phase + 1)
+                elif following is not None and is_token:
+                    out, begun = following.token(offered, last)
+                elif following is not None:
+                    out = following.event(offered, next(addresses, 0))
+                try:
+                    offered, is_token = output.send(out)
+                except StopIteration:
+                    break
         if following is not None:
-            return self._emit(k + 1, begun, t, chunks)
+            return self._emit(u + 1, begun, t, chunks)
         return out

@@ -21,7 +21,15 @@ from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
 from spikefab.hdl.timing import NeuronTiming
 
-__all__ = ["Counts", "LayerClock", "Output", "Pass", "chunk_counts", "event_addresses"]
+__all__ = [
+    "Counts",
+    "LayerClock",
+    "Output",
+    "Pass",
+    "chunk_counts",
+    "count_chunks",
+    "event_addresses",
+]
 
 Counts = list[list[int]]
 """A step's spikes of each chunk of each row."""
@@ -35,13 +43,18 @@ def chunk_counts(layer: LayerParams, spikes: np.ndarray) -> np.ndarray:
     """Events a chunk: (samples, steps, rows, chunks a row)."""
     if layer.graded:
         spikes = spikes != 0
-    n_chunks = -(-layer.row_lanes // CHUNK)
+    return count_chunks(_by_place(layer, spikes), layer.rows, layer.row_lanes)
+
+
+def count_chunks(spikes: np.ndarray, rows: int, row_lanes: int) -> np.ndarray:
+    """The same of spikes (samples, steps, places)."""
+    n_chunks = -(-row_lanes // CHUNK)
     shape = spikes.shape[:2]
-    lanes = np.zeros((*shape, layer.rows * layer.row_lanes), np.int64)
-    lanes[..., : layer.neuron.n] = _by_place(layer, spikes)
-    padded = np.zeros((*shape, layer.rows, n_chunks * CHUNK), np.int64)
-    padded[..., : layer.row_lanes] = lanes.reshape(*shape, layer.rows, layer.row_lanes)
-    return padded.reshape(*shape, layer.rows, n_chunks, CHUNK).sum(axis=-1)
+    lanes = np.zeros((*shape, rows * row_lanes), np.int64)
+    lanes[..., : spikes.shape[2]] = spikes
+    padded = np.zeros((*shape, rows, n_chunks * CHUNK), np.int64)
+    padded[..., :row_lanes] = lanes.reshape(*shape, rows, row_lanes)
+    return padded.reshape(*shape, rows, n_chunks, CHUNK).sum(axis=-1)
 
 
 def event_addresses(layer: LayerParams, spikes: np.ndarray) -> list[list[list[int]]]:
@@ -149,17 +162,22 @@ class LayerClock:
 
     def begun(self, at: int, counts: Counts | None) -> Pass:
         """The pass that began at a cycle; what it never queues gives its room back."""
-        rows: list[tuple[int, list[int]]] = []
         if counts is None:
+            rows: list[tuple[int, list[int]]] = []
             for row, size in enumerate(self.sizes):
                 if size:
                     rows.append((row, []))
                 else:
                     self.returns.append(at + self.done + row)
             return Pass(at, rows)
+        return self.queued(at, counts)
+
+    def queued(self, at: int, counts: Counts) -> Pass:
+        """A pass of spikes that began at a cycle."""
+        rows: list[tuple[int, list[int]]] = []
         for row, chunks in enumerate(counts):
             waiting = [c for c in chunks if c]
-            if waiting or row == self.rows - 1:
+            if waiting or row == len(counts) - 1:
                 rows.append((row, waiting))
             else:
                 self.returns.append(at + self.done + row)
@@ -171,7 +189,7 @@ class LayerClock:
 
     def _spikes(self, begun: Pass) -> Output:
         for row, waiting in begun.rows:
-            end = row == self.rows - 1
+            end = row == begun.rows[-1][0]
             there = max(begun.begun + self.done + row + self.queue, self.entry + 1)
             if self.split:
                 # Taken up when the entry before has given its last chunk.

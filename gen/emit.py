@@ -31,8 +31,10 @@ from spikefab.hdl.conv_params import ConvJoin
 from spikefab.hdl.core import SpikingCore
 from spikefab.hdl.event import EventLayout, membrane_payload
 from spikefab.hdl.load import WORD, LoadLayout, load_columns, load_words
-from spikefab.hdl.params import LayerParams
+from spikefab.hdl.params import CoreParams, LayerParams
 from spikefab.hdl.scatter import stored_params
+from spikefab.hdl.shared import shared_words
+from spikefab.hdl.shared_params import SharedParams, engine_layers, shared_units
 from spikefab.hdl.sparse_params import SparseParams
 from spikefab.hdl.weights import pack_weights
 
@@ -151,11 +153,20 @@ def _write_memories(plan: Plan, folder: Path) -> None:
     """One hexadecimal word a line, as `$readmemh` reads it: each layer's, and what is loaded."""
     folder.mkdir()
     loaded: list[str] = []
-    for k, (rows, params) in enumerate(zip(plan.structure.weights, plan.core.layers, strict=True)):
+    core, weights = plan.core, plan.structure.weights
+    for unit in shared_units(len(core.layers), core.shared):
+        first, last = unit[0], unit[-1]
+        if first < last:
+            shared = SharedParams(core.layers[first : last + 1])
+            params, rows = shared.engine, shared_words(shared, weights[first : last + 1])
+        else:
+            params, rows = core.layers[first], weights[first]
         words = _packed(params, rows)
         digits = -(-params.word_width // 4)
         lines = [f"{word:0{digits}x}" for word in words]
-        (folder / f"layer{k}_weights.hex").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / f"{_module(first, last)}_weights.hex").write_text(
+            "\n".join(lines) + "\n", encoding="utf-8"
+        )
         mask = (1 << WORD) - 1
         loaded += [
             f"{word >> column * WORD & mask:04x}"
@@ -164,6 +175,11 @@ def _write_memories(plan: Plan, folder: Path) -> None:
         ]
     if loaded:
         (folder / "load.hex").write_text("\n".join(loaded) + "\n", encoding="utf-8")
+
+
+def _module(first: int, last: int) -> str:
+    """The instance of a layer, or of layers that share an engine."""
+    return f"layer{first}" if first == last else f"layers{first}_{last}"
 
 
 def _addressed(plan: Plan, x: np.ndarray) -> np.ndarray:
@@ -223,7 +239,7 @@ def _manifest(
     place["clock_hz"] = shell.clock_hz if shell else target.clock_hz
     place["oscillator_hz"] = shell.oscillator_hz if shell else None
     place["baud"] = shell.baud if shell else None
-    n_loaded = load_words(core.layers)
+    n_loaded = load_words(engine_layers(core))
     layers = []
     for k, (layer, params, reason) in enumerate(
         zip(qnet.layers, core.layers, plan.reasons, strict=True)
@@ -260,6 +276,7 @@ def _manifest(
                 }
                 for edge, columns in zip(layer.edges, layer.columns, strict=True)
             ],
+            **_shared(core, k),
         }
         layers.append(entry)
     return {
@@ -324,6 +341,30 @@ def _manifest(
         "layers": layers,
         "predicted": {"resources": asdict(plan.resources), **predicted},
     }
+
+
+def _shared(core: CoreParams, k: int) -> dict[str, Any]:
+    """Of a layer that shares its engine: who with, and where its neurons are in there."""
+    for first, last in core.shared:
+        if first <= k <= last:
+            shared = SharedParams(core.layers[first : last + 1])
+            phase, module = shared.phases[k - first], _module(first, last)
+            return {
+                "weights": f"memory/{module}_weights.hex",
+                "row_lanes": shared.row_lanes,
+                "rows": phase.rows,
+                "shared": {
+                    "module": module,
+                    "layers": [layer.name for layer in shared.layers],
+                    "phase": k - first,
+                    "lanes": shared.lanes,
+                    "folds": shared.folds,
+                    "first_place": phase.first_row * shared.row_lanes,
+                    "places": shared.array.neuron.n,
+                    "membrane_width": shared.array.neuron.membrane_width,
+                },
+            }
+    return {}
 
 
 def _delays(edge: QEdge) -> list[int] | None:

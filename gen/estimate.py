@@ -9,6 +9,8 @@ that stand alone are of control logic, counted in designs that nextpnr has packe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spikefab.gen.cells import Budget, Resources, adder, bits_for, choice, logic
 from spikefab.gen.estimate_io import estimate_coder, estimate_link, estimate_loads, estimate_stop
 from spikefab.gen.estimate_neurons import estimate_neurons, estimate_store
@@ -21,6 +23,7 @@ from spikefab.hdl.products import booth_digits
 from spikefab.hdl.queue import REGISTERS_MAX
 from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import CHUNK, CHUNKS_DEPTH, SpikeSerialiser, queue_depth
+from spikefab.hdl.shared_params import Phase, SharedParams, shared_units
 from spikefab.hdl.store import RotatingStore
 
 __all__ = [
@@ -30,13 +33,16 @@ __all__ = [
     "estimate_core",
     "estimate_layer",
     "estimate_link",
+    "estimate_shared",
+    "estimate_unit",
     "weight_memory",
 ]
 
 
 def estimate_core(core: CoreParams, family: str) -> Resources:
     """A core: its layers and what stands between and around them."""
-    layers = (estimate_layer(layer, family) for layer in core.layers)
+    units = shared_units(len(core.layers), core.shared)
+    layers = (estimate_unit(core, unit, family) for unit in units)
     between = estimate_loads(core, family) + estimate_route(core, family)
     return sum(layers, estimate_around(core, family) + between)
 
@@ -52,6 +58,26 @@ def estimate_layer(layer: LayerParams, family: str) -> Resources:
     out = _spikes(layer, family) if layer.neuron.spiking else _membranes(layer, family)
     engine = _engine(layer, family) + weight_memory(layer, family) + _replay(layer, family)
     return engine + estimate_neurons(layer, family) + out
+
+
+def estimate_unit(core: CoreParams, unit: range, family: str) -> Resources:
+    """What has one engine: a layer, or several that share it, as `shared_units` has them."""
+    if len(unit) == 1:
+        return estimate_layer(core.layers[unit[0]], family)
+    return estimate_shared(SharedParams(core.layers[unit[0] : unit[-1] + 1]), family)
+
+
+def estimate_shared(shared: SharedParams, family: str) -> Resources:
+    """Layers that share an engine."""
+    engine = _engine(shared.engine, family, shared.phases) + weight_memory(shared.engine, family)
+    found = engine + estimate_neurons(shared.array, family)
+    found += _spikes(shared.array, family, shared)
+    # Addresses from outside, from inside and of tokens; those that leave; whose turn it is.
+    address = bits_for(shared.first_token + len(shared.phases))
+    out = bits_for(shared.layers[-1].neuron.n)
+    turn = bits_for(len(shared.phases))
+    moved = 2 * address + 2 * adder(address, family) + adder(out, family) + out
+    return found + logic(family, moved + 2 * turn + 10, address + turn + 1, address + turn)
 
 
 def weight_memory(layer: LayerParams, family: str) -> Resources:
@@ -76,13 +102,13 @@ def weight_memory(layer: LayerParams, family: str) -> Resources:
     return found + Resources(lut=width * (rows if family == "ecp5" else 2 * rows - 1))
 
 
-def _engine(layer: LayerParams, family: str) -> Resources:
+def _engine(layer: LayerParams, family: str, phases: Sequence[Phase] = ()) -> Resources:
     """The accumulate engine, without the memory of weights."""
     s, lanes, acc = layer.synapse, layer.lanes, layer.synapse.acc_width
     found = _product(s, family) * lanes
     if layer.structure is not None:
         found += logic(family, 0, lanes * s.weight_width)
-        return found + estimate_scatter(layer, family, ScatterEngine.latency(layer))
+        return found + estimate_scatter(layer, family, ScatterEngine.latency(layer), phases)
     ring = RotatingStore.is_ring(layer.groups, layer.family)
     # The sums: what goes back to the ring's last word is cleared by the registers.
     found += logic(family, adder(acc, family) * lanes)
@@ -143,23 +169,26 @@ def _replay(layer: LayerParams, family: str) -> Resources:
     )
 
 
-def _groups(layer: LayerParams, family: str) -> Resources:
+def _groups(depth: int, family: str) -> Resources:
     """Room for the groups of a pass."""
-    level = bits_for(queue_depth(layer.rows) + 1)
+    level = bits_for(depth + 1)
     return logic(family, 2 * level + 4, level, level)
 
 
-def _spikes(layer: LayerParams, family: str) -> Resources:
+def _spikes(layer: LayerParams, family: str, shared: SharedParams | None = None) -> Resources:
     """The serialiser of spikes."""
     n, counts = layer.row_lanes, layer.neuron.count_width
     address, group = bits_for(layer.neuron.n), bits_for(layer.rows)
     chunks = -(-n // CHUNK)
     part = min(n, CHUNK) * counts
     entry = n * counts + group + 2 + chunks
-    depth = queue_depth(layer.rows)
+    depth = queue_depth(layer.rows) if shared is None else shared.queue_depth
     # Which of the chunks hold spikes is not asked of one alone; a memory keeps it.
     unused = chunks == 1 and depth <= REGISTERS_MAX
-    found = _groups(layer, family) + estimate_queue(entry - unused, depth, family)
+    found = _groups(depth, family) + estimate_queue(entry - unused, depth, family)
+    if shared is not None:
+        # Which rows end a phase, and which of their lanes are padding.
+        found += logic(family, len(shared.phases) * group // 3 + n * counts)
     found += logic(family, 2 * group, group, group)
     # The group's first address is its number times its lanes.
     base = address - (3 if n % CHUNK == 0 else 0)
@@ -183,7 +212,7 @@ def _membranes(layer: LayerParams, family: str) -> Resources:
     held = width + 2 * address + bits_for(n + 1) + 3
     tables = width * -(-(2 * n - 1) // 3) + n + adder(address + 1, family) + address + 12
     return (
-        _groups(layer, family)
+        _groups(queue_depth(layer.rows), family)
         + estimate_queue(n * width + 2, queue_depth(layer.rows), family)
         + logic(family, tables, held, held)
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from spikefab.gen.cells import Resources, adder, bits_for, logic, memory, rom
 from spikefab.hdl.load import load_columns, load_words
 from spikefab.hdl.params import CoreParams
+from spikefab.hdl.shared_params import engine_layers
 
 __all__ = ["estimate_coder", "estimate_link", "estimate_loads", "estimate_stop"]
 
@@ -56,10 +57,11 @@ def estimate_stop(core: CoreParams, family: str) -> Resources:
 
 def estimate_loads(core: CoreParams, family: str) -> Resources:
     """The decoder of words for memories that are loaded."""
-    words = load_words(core.layers)
+    layers = engine_layers(core)
+    words = load_words(layers)
     if not words:
         return Resources()
-    address, columns = bits_for(words), sum(load_columns(layer) for layer in core.layers)
+    address, columns = bits_for(words), sum(load_columns(layer) for layer in layers)
     registers = 1 + address + 16 + bits_for(columns)
     return logic(family, 3 * adder(address, family) + 2 * columns + 4, registers, registers)
 
@@ -73,5 +75,5 @@ def estimate_link(family: str, core: CoreParams | None = None) -> Resources:
     if core is None:
         return LINK[family] + memory(16, 11, family)
     scores = memory(max(16, core.output_width), core.n_outputs + 1, family)
-    loads = Resources(lut=64, ff=40) if load_words(core.layers) else Resources()
+    loads = Resources(lut=64, ff=40) if load_words(engine_layers(core)) else Resources()
     return LINK[family] + scores + loads

@@ -10,14 +10,17 @@ from spikefab.gen.estimate_route import estimate_queue
 from spikefab.hdl.conv_params import ConvJoin, ConvParams
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.scatter import ScatterEngine
+from spikefab.hdl.shared_params import Phase
 from spikefab.hdl.sparse_params import SparseParams
 
 __all__ = ["estimate_scatter"]
 
 
-def estimate_scatter(layer: LayerParams, family: str, latency: int) -> Resources:
+def estimate_scatter(
+    layer: LayerParams, family: str, latency: int, phases: Sequence[Phase] = ()
+) -> Resources:
     """The memory of sums, what brings a new sum past it, and the address generator. `latency`: of
-    a visit's way to the adder, in cycles."""
+    a visit's way to the adder, in cycles; `phases`: of layers that share the engine."""
     width = layer.lanes * layer.synapse.acc_width
     found = memory(width, layer.slots * layer.groups, family)
     item = 2 + bits_for(layer.synapse.n_in) + layer.synapse.payload_width
@@ -35,7 +38,7 @@ def estimate_scatter(layer: LayerParams, family: str, latency: int) -> Resources
     if isinstance(layer.structure, ConvJoin):
         return found + _positions(layer, layer.structure, family)
     assert layer.structure is not None
-    return found + _entries(layer, layer.structure, family)
+    return found + _entries(layer, layer.structure, family, phases)
 
 
 def _positions(layer: LayerParams, join: ConvJoin, family: str) -> Resources:
@@ -60,13 +63,16 @@ def _tables(conv: ConvParams, layer: LayerParams, weights: int, word: int) -> in
     return sum((weights + word + 3) * -(-size // 16) for size in sizes if size > 2)
 
 
-def _entries(layer: LayerParams, sparse: SparseParams, family: str) -> Resources:
+def _entries(
+    layer: LayerParams, sparse: SparseParams, family: str, phases: Sequence[Phase]
+) -> Resources:
     """The address generator of compressed rows: where each source's entries begin, how many they
     are, and the word of each."""
     entry, word = bits_for(max(2, sparse.n_entries)), bits_for(max(2, sparse.n_words))
-    most = max(len(row) for row in sparse.rows)
+    most = max([*map(len, sparse.rows), *(phase.words for phase in phases)])
+    n_in = sparse.n_in + len(phases)
     # Constants both.
-    found = rom(entry + bits_for(most + 1) + sparse.runs * word, sparse.n_in, family)
+    found = rom(entry + bits_for(most + 1) + sparse.runs * word, n_in, family)
     if not sparse.runs:
         found += rom(word, sparse.n_entries, family)
     source, payload = bits_for(sparse.n_in), layer.synapse.payload_width

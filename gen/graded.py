@@ -33,7 +33,10 @@ def graded_events(
     able = [
         k
         for k, layer in enumerate(core.layers)
-        if layer.neuron.count_width > 1 and k not in core.output_layers
+        if layer.neuron.count_width > 1
+        and k not in core.output_layers
+        # Events that go to, or come from, a shared engine have no values.
+        and not any(first - 1 <= k <= last for first, last in core.shared)
     ]
     if wanted and not able:
         raise InputError(

@@ -92,6 +92,10 @@ class LayerMap:
         allowed = FOLD_SHARE * (self.busy(k, here) + here.groups)
         return here.rows - here.groups <= min(most, allowed)
 
+    def member(self, k: int, lanes: int, folds: int) -> LayerParams:
+        """Layer k on an engine of so many lanes that it shares with others."""
+        return self._own(k, min(lanes, self.lowering.qnet.layers[k].neuron.n), folds)
+
     def _own(self, k: int, lanes: int, folds: int) -> LayerParams:
         """Layer k, of sparse connections where most of its words are 0."""
         dense = self.lowering.layer(k, lanes, folds, sparse=False)

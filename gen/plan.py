@@ -15,10 +15,12 @@ from spikefab.gen.estimate import Budget, Resources, estimate_around, estimate_c
 from spikefab.gen.graded import graded_events
 from spikefab.gen.layer_map import LayerMap
 from spikefab.gen.qnetwork import QNetwork
+from spikefab.gen.share import Share, check_runs, place_run, run_storage, share_engines
 from spikefab.gen.storage import Choice, WeightStorage
 from spikefab.gen.structure import Lowering, Structure
 from spikefab.hdl.core import REVISION
 from spikefab.hdl.params import CoreParams, LayerParams, ParamError
+from spikefab.hdl.shared_params import SharedParams
 
 __all__ = ["DEFAULT_RATE", "Plan", "make_plan"]
 
@@ -65,6 +67,8 @@ class Plan:
         for port in [port for ports in facts["ports"] for port in ports]:
             if not port["delays"]:
                 del port["delays"]
+        if not self.core.shared:
+            del facts["shared"]
         if self.core.is_chain:  # as it was when there was nothing else
             for field in ("ports", "outputs", "input_size"):
                 del facts[field]
@@ -87,6 +91,7 @@ def make_plan(
     rates: Sequence[float | np.ndarray] | None = None,
     storage: Choice | Sequence[Choice] = "auto",
     graded: bool | None = None,
+    share: Share = "auto",
 ) -> Plan:
     """Maps `qnet`. `lanes`: an upper limit for every layer, or one a layer; `folds`: as many lanes,
     at most, share a neuron datapath. None chooses.
@@ -94,28 +99,39 @@ def make_plan(
     `rates`: events a step of each source into each layer, or one number for all of them, as
     measured on data. `storage`: where weights
     are kept, for all layers or one a layer. `graded`: neurons that spike several times in a step
-    send one event with the count; None: where that saves enough, see `gen.graded`. Raises
-    `InputError` for lanes, folds or a storage that do not match the network or the device.
+    send one event with the count; None: where that saves enough, see `gen.graded`. `share`: layers
+    share engines where the device is too small for one each, never, or in given runs, on the lanes
+    and folds of each run's widest layer. Raises `InputError` for lanes, folds or a storage that do
+    not match the network or the device.
     """
     n_layers = len(qnet.layers)
     lowering = _lowering(qnet)
     given = tuple(rates) if rates is not None else (DEFAULT_RATE,) * n_layers
     lanes = _per_layer(qnet, "--lanes", lanes)
-    shared = _per_layer(qnet, "--folds", folds)
-    fold = [None] * n_layers if shared is None else shared
+    shared_folds = _per_layer(qnet, "--folds", folds)
+    fold = [None] * n_layers if shared_folds is None else shared_folds
     maps = LayerMap(lowering, given)
     narrow = maps.narrow(fold)
     around = estimate_around(lowering.core(narrow), budget.family)
     store = WeightStorage.of(qnet, replace(budget, ram=budget.ram - around.ram), storage)
+    shared: tuple[tuple[int, int], ...] = ()
     if lanes is None:
         layers, reasons = _choose(maps, budget, fold, store)
     else:
         layers = store.place([maps.make(k, n, fold[k]) for k, n in enumerate(lanes)])
         reasons = [f"{n} asked for" for n in lanes]
+    found = None
+    if not isinstance(share, str):
+        found = _given_runs(maps, share, lanes, shared_folds, store)
+    elif share == "auto":
+        smallest = layers if lanes is None else store.place(narrow)
+        found = _needed_runs(maps, budget, fold, store, lanes, smallest)
+    if found is not None:
+        layers, reasons, shared = found
     limit = _limit(budget)
     means = tuple(float(np.mean(rate)) for rate in given)
     core = graded_events(
-        lowering.core(layers),
+        lowering.core(layers, shared),
         means,
         graded,
         lambda core: not limit.exceeded(estimate_core(core, budget.family)),
@@ -128,8 +144,75 @@ def make_plan(
         rates=means,
         busy=tuple(maps.busy(k, layer) for k, layer in enumerate(layers)),
         reasons=tuple(reasons),
-        storage_reasons=store.reasons(layers),
+        storage_reasons=_storage_reasons(store, core, budget.family),
     )
+
+
+def _storage_reasons(store: WeightStorage, core: CoreParams, family: str) -> tuple[str, ...]:
+    found = list(store.reasons(core.layers))
+    for first, last in core.shared:
+        shared = SharedParams(core.layers[first : last + 1])
+        found[first : last + 1] = [run_storage(shared, family)] * (last + 1 - first)
+    return tuple(found)
+
+
+Found = tuple[list[LayerParams], list[str], tuple[tuple[int, int], ...]]
+"""Layers, why they have their lanes, and the runs that share an engine."""
+
+
+def _given_runs(
+    maps: LayerMap,
+    runs: Sequence[tuple[int, int]],
+    lanes: Sequence[int] | None,
+    folds: Sequence[int] | None,
+    store: WeightStorage,
+) -> Found:
+    """Runs that were asked for, each on the lanes and folds of its widest layer."""
+    check_runs(len(store.asked), runs)
+    if lanes is None:
+        raise InputError("layers that share an engine: give the lanes too")
+    many = [1] * len(lanes) if folds is None else folds
+    layers = store.place([maps.make(k, n, many[k]) for k, n in enumerate(lanes)])
+    for first, last in runs:
+        run = range(first, last + 1)
+        widest = max(run, key=lambda k: lanes[k])
+        wide = min(lanes[widest], max(maps.lowering.qnet.layers[k].neuron.n for k in run))
+        share = max(f for f in range(1, many[widest] + 1) if wide % f == 0)
+        layers[first : last + 1] = place_run(maps, run, wide, share, store, layers[first].storage)
+        _check_run(layers[first : last + 1])
+    return layers, [f"{n} asked for" for n in lanes], tuple(runs)
+
+
+def _check_run(layers: Sequence[LayerParams]) -> None:
+    try:
+        SharedParams(tuple(layers))
+    except ParamError as error:
+        raise InputError(str(error)) from None
+
+
+def _needed_runs(
+    maps: LayerMap,
+    budget: Budget,
+    folds: Sequence[int | None],
+    store: WeightStorage,
+    lanes: Sequence[int] | None,
+    smallest: Sequence[LayerParams],
+) -> Found | None:
+    """Who shares an engine, where the device is too small for one each; None where it is not, or
+    where sharing does not help. `smallest`: the layers with an engine each."""
+    core = maps.lowering.core(smallest)
+    tight = budget.exceeded(estimate_core(core, budget.family))
+    if not tight or not core.is_chain:
+        return None
+    around = estimate_around(core, budget.family)
+    for limit in (_limit(budget), budget):
+        found = share_engines(maps, limit, around, folds, store, lanes, MAX_AUTO_LANES)
+        if found is not None:
+            break
+    else:
+        return None
+    reasons = [f"as fast as fits: too much {tight} with an engine a layer"] * len(smallest)
+    return found.layers, reasons, found.runs
 
 
 def _lowering(qnet: QNetwork) -> Lowering:

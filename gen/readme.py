@@ -167,6 +167,19 @@ weights are in memories that are loaded: send the {manifest["load"]["words"]}
 words of `memory/load.hex` into the stream `load` first, line n to address n."""
 
 
+def _shares(manifest: dict[str, Any]) -> str:
+    """Which layers take turns on one engine."""
+    found = {
+        entry["shared"]["module"]: ", ".join(entry["shared"]["layers"])
+        for entry in manifest["layers"]
+        if "shared" in entry
+    }
+    return "".join(
+        f"\nLayers {names} share an engine: a step is one after the other (`{module}`).\n"
+        for module, names in found.items()
+    )
+
+
 def design_readme(manifest: dict[str, Any]) -> str:
     """`README.md` of a design directory."""
     target = manifest["target"]
@@ -191,7 +204,7 @@ Design hash `{manifest["hash"]}`, made by spikefab {manifest["version"]}.
 | layer | synapses | weight bits | membrane bits | lanes | cycles an event |
 |---|---|---|---|---|---|
 {layers}
-
+{_shares(manifest)}
 A step is its events, in any order, then a token; the token of a sample's last step has `last` set,
 and returns every membrane to its initial value. Input `{manifest["input"]["name"]}` takes at most
 {manifest["input"]["max_events"]} event(s) an address a step. Both streams may stall at any time; an

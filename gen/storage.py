@@ -67,7 +67,7 @@ class WeightStorage:
 
     def place(self, layers: Sequence[LayerParams]) -> list[LayerParams]:
         """The layers with their weights in their places."""
-        placed = [self._own(k, layer) for k, layer in enumerate(layers)]
+        placed = [self.own(k, layer) for k, layer in enumerate(layers)]
         while self._total(placed).ram > self.budget.ram:
             # SPRAM takes what fills most blocks.
             best, saved = None, 0
@@ -105,7 +105,7 @@ class WeightStorage:
             return f"{what}: cheaper than block RAM for so few constants"
         return what
 
-    def _own(self, k: int, layer: LayerParams) -> LayerParams:
+    def own(self, k: int, layer: LayerParams) -> LayerParams:
         """A layer where it goes by itself."""
         asked = self.asked[k]
         if asked != "auto":

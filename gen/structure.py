@@ -256,8 +256,10 @@ class Lowering:
         found: Words = self.rows(k, params.lanes).tolist()
         return found
 
-    def core(self, layers: Sequence[LayerParams]) -> CoreParams:
-        """The core of these layers."""
+    def core(
+        self, layers: Sequence[LayerParams], shared: Sequence[tuple[int, int]] = ()
+    ) -> CoreParams:
+        """The core of these layers; `shared`: first and last layer of each run on one engine."""
         graph: dict[str, Any] = {}
         if not self.qnet.is_chain or any(
             port.delays for own in self.connections.ports for port in own
@@ -276,6 +278,7 @@ class Lowering:
             input_max=self.qnet.input_max,
             input=self.qnet.input,
             stop=self.qnet.stop,
+            shared=tuple(shared),
             **graph,
         )
 

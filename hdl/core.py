@@ -31,6 +31,8 @@ from spikefab.hdl.replay import Replay
 from spikefab.hdl.route import Fork, Merge, MergePort, Window
 from spikefab.hdl.scatter import ScatterEngine
 from spikefab.hdl.serialise import MembraneSerialiser, SpikeSerialiser
+from spikefab.hdl.shared import SharedLayer
+from spikefab.hdl.shared_params import SharedParams, engine_layers, shared_units
 from spikefab.hdl.stop import EarlyStop, StepGate
 
 __all__ = [
@@ -141,8 +143,10 @@ def port_delays(params: CoreParams, group: tuple[PortParams, ...]) -> list[int]:
     return stream_delays(group, n)
 
 
-def _clearing(layers: Sequence[Layer]) -> list[Signal]:
-    return [layer.clearing for layer in layers if layer.params.slots > 1]
+def _clearing(layers: Sequence[Layer | SharedLayer]) -> list[Signal]:
+    return [
+        layer.clearing for layer in layers if isinstance(layer, Layer) and layer.params.slots > 1
+    ]
 
 
 def needs_merge(params: CoreParams, k: int) -> bool:
@@ -180,7 +184,8 @@ def output_merge(params: CoreParams) -> Merge:
 
 
 class SpikingCore(wiring.Component):
-    """A network: `layer0`, `layer1`, … in a chain, or as `CoreParams.ports` connect them.
+    """A network: `layer0`, `layer1`, … in a chain, or as `CoreParams.ports` connect them. Layers of
+    a chain that share an engine are one block, `layers0_2`.
 
     Where a source has several consumers stands a `Fork`, where a layer has several sources, or a
     part of the inputs, a `Merge`, and a queue before it where a port has a `depth`; another one
@@ -216,7 +221,7 @@ class SpikingCore(wiring.Component):
 
     def __init__(self, params: CoreParams, weights: Sequence[Weights]):
         self.params, self.weights = params, list(weights)
-        n_words = load_words(params.layers)
+        n_words = load_words(engine_layers(params))
         super().__init__(
             {
                 "i": In(event_stream(params.n_inputs, unsigned(params.input.payload_width))),
@@ -252,8 +257,18 @@ class SpikingCore(wiring.Component):
             wiring.connect(m, here, front.i)
             m.d.comb += draining.eq(front.closed)
             here = front.o
-        layers: list[Layer] = []
-        for k, (params, weights) in enumerate(zip(self.params.layers, self.weights, strict=True)):
+        layers: list[Layer | SharedLayer] = []
+        for unit in shared_units(len(self.params.layers), self.params.shared):
+            k = unit[0]
+            if len(unit) > 1:
+                shared = SharedParams(tuple(self.params.layers[j] for j in unit))
+                several = SharedLayer(shared, [self.weights[j] for j in unit])
+                m.submodules[f"layers{k}_{unit[-1]}"] = several
+                wiring.connect(m, here, several.i)
+                here = several.o
+                layers.append(several)
+                continue
+            params, weights = self.params.layers[k], self.weights[k]
             stoppable = stop is not None and params.replay > 0
             m.submodules[f"layer{k}"] = layer = Layer(params, weights, stoppable=stoppable)
             front = layer if stoppable else front
@@ -275,7 +290,7 @@ class SpikingCore(wiring.Component):
             ]
         wiring.connect(m, here, wiring.flipped(self.o))
 
-    def _load(self, m: Module, layers: Sequence[Layer]) -> None:
+    def _load(self, m: Module, layers: Sequence[Layer | SharedLayer]) -> None:
         """The way from `load` to the memories that can be loaded."""
         loaded = [layer for layer in layers if layer.params.loaded]
         if not loaded:

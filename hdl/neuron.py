@@ -63,9 +63,12 @@ class NeuronArray(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, params: LayerParams):
+    def __init__(self, params: LayerParams, spacing: int = 0):
+        """`spacing`: fewest cycles from one start to the next, where passes are parts of a rotation
+        and their user keeps them apart (`hdl.shared`); 0: what whole rotations need."""
         self.params = params
         self.timing = NeuronTiming(params.neuron, params.groups, params.family)
+        self.spacing = spacing or self.timing.spacing
         super().__init__(
             {
                 "start": In(stream.Signature(unsigned(1))),
@@ -164,7 +167,7 @@ class NeuronArray(wiring.Component):
         return data.View(data.ArrayLayout(signed(width), p.lanes), store.head), store
 
     def _space_passes(self, m: Module) -> None:
-        spacing = self.timing.spacing
+        spacing = self.spacing
         left = Signal(range(max(spacing, 2)))
         m.d.comb += [
             self.reserve.valid.eq(self.start.valid & (left == 0)),

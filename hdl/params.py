@@ -571,6 +571,9 @@ class CoreParams:
     events carry membranes, and spikes among them 1. Default: the last one."""
     input_size: int = 0
     """Addresses of the input stream, where `ports` say a graph; else as the first layer has."""
+    shared: tuple[tuple[int, int], ...] = ()
+    """Runs of layers of a chain that share an engine: first and last layer of each, in order. What
+    they must have in common is said by `hdl.shared_params.SharedParams`."""
 
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "CoreParams.layers", 0, "at least one layer")
@@ -596,6 +599,7 @@ class CoreParams:
             self._check_chain()
         else:
             self._check_graph()
+        self._check_shared()
         if self.stop is not None:
             grid = self.layers[-1].grid
             _require(grid is None or grid.n == grid.n_addresses, "CoreParams.stop: outputs", grid,
@@ -636,6 +640,15 @@ class CoreParams:
                      b.synapse.n_in, f"the size of layer {a.name!r}, {a.n_addresses}")  # fmt: skip
             _require(a.neuron.spiking, f"layer {a.name!r}: spiking", False,
                      "True: only the last layer may be an integrator")  # fmt: skip
+
+    def _check_shared(self) -> None:
+        _require(not self.shared or self.is_chain, "CoreParams.shared", self.shared,
+                 "empty in a graph: only layers of a chain share an engine")  # fmt: skip
+        ends = [-1, *(k for run in self.shared for k in run)]
+        ordered = all(b < first for b, first in zip(ends[::2], ends[1::2], strict=False))
+        _require(ordered and all(a < b < len(self.layers) for a, b in self.shared),
+                 "CoreParams.shared", self.shared,
+                 "first and last layer of each run, in order")  # fmt: skip
 
     def _check_graph(self) -> None:
         n, cure = len(self.layers), "only a chain of layers may have another"

@@ -21,6 +21,7 @@ from spikefab.hdl.load import LoadPort, load_columns
 from spikefab.hdl.params import LayerParams, NeuronParams
 from spikefab.hdl.products import product_stages, products
 from spikefab.hdl.queue import Queue
+from spikefab.hdl.shared_params import Phase
 from spikefab.hdl.sparse import SparseAddresses
 from spikefab.hdl.weights import WeightMemory
 
@@ -80,6 +81,9 @@ class ScatterEngine(wiring.Component):
     the slot of the step in which it acts; a token hands over the slot of its own step, and the next
     one's becomes the first. A sample's last token clears all slots.
 
+    With `phases` several layers have their words of sums here: a token hands over those of its own
+    one, and `end` is with the last row of the last phase.
+
     Members
     -------
     i : in stream, EventLayout(n_in, unsigned(payload_width))
@@ -105,16 +109,18 @@ class ScatterEngine(wiring.Component):
     load: Any
     clearing: Signal
 
-    def __init__(self, params: LayerParams, words: Sequence[Sequence[int]]):
+    def __init__(
+        self, params: LayerParams, words: Sequence[Sequence[int]], phases: Sequence[Phase] = ()
+    ):
         """`words`: a row a word of the weight memory, a weight a lane, as `kernel_words` and
-        `compress` give them."""
+        `compress` give them. `phases`: of a `SharedParams`."""
         self.params = params
         self.addresses: ConvAddresses | SparseAddresses
         if isinstance(params.structure, ConvJoin):
             self.addresses = ConvAddresses(params, params.structure)
         else:
             assert params.structure is not None
-            self.addresses = SparseAddresses(params, params.structure)
+            self.addresses = SparseAddresses(params, params.structure, phases)
         stored = stored_params(params, self.addresses.n_weights)
         self.memory = WeightMemory(stored, [list(lane) for lane in zip(*words, strict=True)])
         self.sums = GroupSums(params.row_lanes, params.synapse.acc_width)

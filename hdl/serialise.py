@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -17,6 +18,7 @@ from spikefab.hdl.event import EventLayout, event_stream
 from spikefab.hdl.neuron import GroupOutput
 from spikefab.hdl.params import LayerParams
 from spikefab.hdl.queue import Queue
+from spikefab.hdl.shared_params import SharedParams
 from spikefab.hdl.shiftadd import multiply
 
 __all__ = ["CHUNK", "CHUNKS_DEPTH", "MembraneSerialiser", "SpikeSerialiser", "queue_depth"]
@@ -62,7 +64,8 @@ def chosen(one_hot: Value, values: list[Value]) -> Value:
 
 
 class _Groups(wiring.Component):
-    """Room for the groups of a pass: reserved as a whole, given back one by one.
+    """Room for the groups of a pass: reserved as a whole, given back one by one. With `passes` they
+    differ: these are the groups of each in turn, of `groups` at most.
 
     Members
     -------
@@ -75,17 +78,27 @@ class _Groups(wiring.Component):
     reserve: stream.Interface
     back: Signal
 
-    def __init__(self, groups: int, depth: int):
-        self.groups, self.depth = groups, depth
+    def __init__(self, groups: int, depth: int, passes: Sequence[int] = ()):
+        self.groups, self.depth, self.passes = groups, depth, tuple(passes)
         super().__init__({"reserve": In(stream.Signature(unsigned(1))), "back": In(2)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         free = Signal(range(self.depth + 1), init=self.depth)
         m.d.comb += self.reserve.ready.eq(free >= self.groups)
-        taken = Mux(self.reserve.valid & self.reserve.ready, self.groups, 0)
+        begins = self.reserve.valid & self.reserve.ready
+        taken = Mux(begins, self._next(m, begins), 0)
         m.d.sync += free.eq(free + self.back - taken)
         return m
+
+    def _next(self, m: Module, begins: Value) -> Value:
+        """The groups of the pass that asks for room."""
+        if len(set(self.passes)) < 2:
+            return Const(self.passes[0] if self.passes else self.groups)
+        at = Signal(range(len(self.passes)), name="pass")
+        with m.If(begins):
+            m.d.sync += at.eq(Mux(at == len(self.passes) - 1, 0, at + 1))
+        return Array(Const(groups, range(self.groups + 1)) for groups in self.passes)[at]
 
 
 class _Place:
@@ -145,6 +158,9 @@ class SpikeSerialiser(wiring.Component):
     a cycle while the consumer takes them; a group without spikes takes no time. A neuron that
     spikes k times in a step is k events; where they are `graded`, one of value k.
 
+    With `shared`, of several layers, a pass is a phase: its rows follow those of the phase before,
+    and a token comes behind each.
+
     Members
     -------
     reserve : in stream, 1 bit
@@ -158,12 +174,17 @@ class SpikeSerialiser(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, params: LayerParams, grid: GridParams | None = None):
-        self.params = params
+    def __init__(
+        self,
+        params: LayerParams,
+        grid: GridParams | None = None,
+        shared: SharedParams | None = None,
+    ):
+        self.params, self.shared = params, shared
         self.place = None if grid is None else _Place(grid, params)
         self.n_addresses = params.neuron.n if grid is None else grid.n_addresses
         self.n_chunks = -(-params.lanes // CHUNK)
-        self.depth = queue_depth(params.groups)
+        self.depth = queue_depth(params.groups) if shared is None else shared.queue_depth
         super().__init__(
             {
                 "reserve": In(stream.Signature(unsigned(1))),
@@ -192,7 +213,7 @@ class SpikeSerialiser(wiring.Component):
                 "last": 1,
             }
         )
-        m.submodules.groups = groups = _Groups(p.groups, self.depth)
+        m.submodules.groups = groups = self._room()
         m.submodules.queue = queue = Queue(entry, self.depth)
         wiring.connect(m, wiring.flipped(self.reserve), groups.reserve)
 
@@ -204,6 +225,9 @@ class SpikeSerialiser(wiring.Component):
         if place is not None:
             lanes = [counts.word_select(k, bits) for k in range(p.lanes)]
             counts = Cat(Mux(place.padded(number, k), 0, lane) for k, lane in enumerate(lanes))
+        ends: Value = self.i.payload.end
+        if self.shared is not None:
+            counts, ends = self._phase(self.shared, number, counts)
         width = CHUNK * bits
         chunks = [counts[k * width : (k + 1) * width] for k in range(self.n_chunks)]
         domain = m.d.sync if self.latency(p.lanes) else m.d.comb
@@ -212,7 +236,7 @@ class SpikeSerialiser(wiring.Component):
             group.counts.eq(counts),
             group.filled.eq(Cat(chunk.any() for chunk in chunks)),
             group.group.eq(number),
-            group.end.eq(self.i.payload.end),
+            group.end.eq(ends),
             group.last.eq(self.i.payload.last),
         ]
         with m.If(self.i.valid):
@@ -247,6 +271,23 @@ class SpikeSerialiser(wiring.Component):
             chunk = chunks_queue.o
         self._emit(m, chunk)
         return m
+
+    def _room(self) -> _Groups:
+        if self.shared is None:
+            return _Groups(self.params.groups, self.depth)
+        rows = [phase.rows for phase in self.shared.phases]
+        return _Groups(self.shared.most_rows, self.depth, rows)
+
+    def _phase(self, shared: SharedParams, number: Value, counts: Value) -> tuple[Value, Value]:
+        """The counts of a row without its padding, and whether it is its phase's last one."""
+        bits, lanes = self.params.neuron.count_width, self.params.lanes
+        ends = {phase.end: phase.n - (phase.rows - 1) * lanes for phase in shared.phases}
+        at_end = {row: number == row for row in ends}
+        real = []
+        for k in range(lanes):
+            padded = Cat(at_end[row] for row, size in ends.items() if k >= size).any()
+            real.append(Mux(padded, 0, counts.word_select(k, bits)))
+        return Cat(real), Cat(at_end.values()).any()
 
     def _base(self, group: Any) -> Value:
         """Address of a group's first neuron."""

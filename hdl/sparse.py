@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
@@ -14,6 +15,7 @@ from amaranth.utils import bits_for
 from spikefab.hdl.address import Visit
 from spikefab.hdl.event import event_stream
 from spikefab.hdl.params import LayerParams
+from spikefab.hdl.shared_params import Phase
 from spikefab.hdl.sparse_params import SparseParams
 
 __all__ = ["SparseAddresses"]
@@ -28,6 +30,9 @@ class SparseAddresses(wiring.Component):
     Items follow each other without a bubble: where the next one's words begin is looked up ahead,
     in the first of two stages. Which word each entry adds to is in a memory, where the words of a
     source do not follow each other.
+
+    With `phases` a token visits the words of its own one alone. Its address says which that is:
+    those of the tokens, phase by phase, are behind the sources'.
 
     Members
     -------
@@ -48,10 +53,10 @@ class SparseAddresses(wiring.Component):
     o: stream.Interface
     clearing: Signal
 
-    def __init__(self, params: LayerParams, sparse: SparseParams):
-        self.params, self.sparse = params, sparse
+    def __init__(self, params: LayerParams, sparse: SparseParams, phases: Sequence[Phase] = ()):
+        self.params, self.sparse, self.phases = params, sparse, tuple(phases)
         self.n_words, self.n_weights = sparse.words, sparse.n_entries
-        self.n_in = sparse.n_in
+        self.n_in = sparse.n_in + len(self.phases)
         self.visit = Visit(params, sparse.n_words, self.n_weights, sparse.slots)
         payload = unsigned(params.synapse.payload_width)
         super().__init__(
@@ -68,19 +73,23 @@ class SparseAddresses(wiring.Component):
         p, sparse = self.params, self.sparse
         item: Any = self.i.payload
 
-        # First stage: where the source's words begin, and how many there are.
+        # First stage: where the source's words begin, and how many there are; a phase's likewise.
+        starts = [*sparse.starts, *(phase.first_word for phase in self.phases)]
+        counts = [*map(len, sparse.rows), *(phase.words for phase in self.phases)]
+        words = [row[0] if row else 0 for row in sparse.rows]
+        words += [phase.first_word for phase in self.phases]
         span = data.StructLayout(
             {
-                "start": bits_for(max(sparse.starts)),
-                "count": bits_for(max(len(row) for row in sparse.rows)),
+                "start": bits_for(max(starts)),
+                "count": bits_for(max(counts)),
                 **({"word": bits_for(sparse.n_words - 1)} if sparse.runs else {}),
             }
         )
         init = [
             start
-            | len(row) << span["start"].width
-            | (row[0] << span["start"].width + span["count"].width if sparse.runs and row else 0)
-            for start, row in zip(sparse.starts, sparse.rows, strict=True)
+            | count << span["start"].width
+            | (word << span["start"].width + span["count"].width if sparse.runs else 0)
+            for start, count, word in zip(starts, counts, words, strict=True)
         ]
         memory: Any = Memory(shape=span.size, depth=len(init), init=init)
         m.submodules.spans = memory
@@ -109,12 +118,14 @@ class SparseAddresses(wiring.Component):
             m.d.sync += [
                 valid2.eq(valid1),
                 kept.eq(kept1),
-                first.eq(Mux(kept1.token, 0, found.start)),
+                first.eq(found.start if self.phases else Mux(kept1.token, 0, found.start)),
                 hit.eq(kept1.token | (found.count != 0)),
                 more.eq(found.count - 1),
             ]
             if sparse.runs:
-                m.d.sync += first_word.eq(Mux(kept1.token, 0, found.word))
+                m.d.sync += first_word.eq(
+                    found.word if self.phases else Mux(kept1.token, 0, found.word)
+                )
 
         # Entry after entry; a token, word after word.
         now: Any = Signal(self.visit, name="now")
@@ -123,20 +134,24 @@ class SparseAddresses(wiring.Component):
         at = Signal(range(max(sparse.n_words, self.n_weights)))
         left = Signal.like(more, name="left")
         clearing = now.clear if sparse.slots > 1 else Const(0)
-        # Rows without a neuron, at the end of the last word, are left out.
-        last_row = p.rows - 1 - (self.n_words - 1) * p.folds
         # Whether a count is at its end is known with it: the whole generator hangs on that.
         last_entry, last_word, very_last = (
             Signal(name=f"last_{what}") for what in ("entry", "word", "of_all")
         )
-        handed = last_word & (now.row == last_row)
-        done = handed
+        handed = self._handed(m, kept, now, last_entry, last_word, valid2 & free)
+        done, ends = handed, cast("Value", final)
         if sparse.slots > 1:
             done = Mux(now.last, very_last, handed)
+            ends = now.token & handed & ~clearing
+        if self.phases:
+            closing = Signal()
+            ends = final & closing
+            with m.If(valid2 & free):
+                m.d.sync += closing.eq(kept.address == self.n_in - 1)
         m.d.comb += [
             now.turn.eq(~now.token | clearing | handed | (now.row == p.folds - 1)),
             final.eq(Mux(now.token, done, ~real | last_entry)),
-            now.end.eq(final if sparse.slots == 1 else now.token & handed & ~clearing),
+            now.end.eq(ends),
             ready.eq(~active | final),
             free.eq(ready & (~kept.token | self.start.ready)),
             self.start.valid.eq(ready & valid2 & kept.token),
@@ -183,6 +198,30 @@ class SparseAddresses(wiring.Component):
             m.d.comb += self.clearing.eq(active & now.clear)
         self._look_up(m, active & real, now, at)
         return m
+
+    def _handed(
+        self,
+        m: Module,
+        kept: Any,
+        now: Any,
+        last_entry: Signal,
+        last_word: Signal,
+        begins: Value,
+    ) -> Value:
+        """A token is at the last row of its last word. Rows without a neuron, at the end of that
+        word, are left out."""
+        if not self.phases:
+            last_row = self.params.rows - 1 - (self.n_words - 1) * self.params.folds
+            return last_word & (now.row == last_row)
+        rows = [phase.rows - 1 - (phase.words - 1) * self.params.folds for phase in self.phases]
+        last: Value = Const(rows[0])
+        if len(set(rows)) > 1:
+            last = Signal(range(self.params.folds), name="last_row")
+            with m.If(begins), m.Switch(kept.address):
+                for k, row in enumerate(rows):
+                    with m.Case(self.sparse.n_in + k):
+                        m.d.sync += last.eq(row)
+        return last_entry & (now.row == last)
 
     def _look_up(self, m: Module, valid: Value, now: Any, at: Signal) -> None:
         """Each entry's word of sums, from a memory and its register; as late where it is known."""

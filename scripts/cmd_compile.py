@@ -66,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "auto, as many as cost little time)",
     )
     group.add_argument(
+        "--share",
+        default="auto",
+        choices=("auto", "never"),
+        help="layers of a chain take turns on one engine: where the target is too small for an "
+        "engine each (auto, default), or never",
+    )
+    group.add_argument(
         "--count-events",
         default="auto",
         choices=("one", "each", "auto"),
@@ -112,6 +119,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             clock_hz=None if options.clock is None else options.clock * 1e6,
             baud=options.baud,
             oversize=options.oversize,
+            share=options.share,
         )
     for note in network.notes:
         output.say(f"note: {note}")
@@ -129,6 +137,10 @@ def run(options: argparse.Namespace, output: Output) -> int:
             line += f"; {datapaths}, {_count(layer.rows, 'cycle')} a step"
         output.say(f"  {layer.name}: {line} ({reason})")
         output.say(f"    weights in {where}")
+        shared = design.manifest["layers"][k].get("shared")
+        if shared:
+            others = [name for name in shared["layers"] if name != layer.name]
+            output.say(f"    shares its engine with {', '.join(others)}: one after the other")
         if layer.neuron.count_width > 1 and k not in plan.core.output_layers:
             output.say(f"    {_counts(layer)}")
         late = describe_delays(plan.qnet, plan.core, k)

@@ -26,6 +26,7 @@ from spikefab.gen.qnetwork import QNetwork
 from spikefab.gen.quantise import quantise_with_report
 from spikefab.gen.quantise_report import QuantiseReport
 from spikefab.gen.samples import InputSamples, check_labels, load_inputs
+from spikefab.gen.share import Share
 from spikefab.gen.storage import Choice
 from spikefab.hdl.params import (
     FRAMED,
@@ -282,6 +283,7 @@ def compile_design(
     clock_hz: float | None = None,
     baud: int | None = None,
     oversize: bool = False,
+    share: Share = "auto",
 ) -> tuple[Design, Plan]:
     """Maps the network onto the target and writes the design directory.
 
@@ -303,6 +305,7 @@ def compile_design(
         folds=folds,
         rates=rates,
         storage=storage,
+        share=share,
         graded=None if count_events == "auto" else count_events == "one",
     )
     fit_warnings(plan, target, asked=lanes is not None, oversize=oversize)

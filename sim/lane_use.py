@@ -53,6 +53,8 @@ def count_lane_use(
     """
     qnet = design.qnetwork()
     x = check_samples(qnet, x)
+    if any("shared" in entry for entry in design.manifest["layers"]):
+        raise ValueError("layers share an engine: its lanes are not counted by layer")
     if len(qnet.layers) > MAX_LAYERS:
         raise ValueError(f"{len(qnet.layers)} layers: at most {MAX_LAYERS} are counted")
     last = qnet.layers[-1].neuron

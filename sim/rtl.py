@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from spikefab.gen.design import Design, drains
 from spikefab.gen.errors import InputError
+from spikefab.gen.qnetwork import QLayer
 from spikefab.gen.samples import check_samples
 from spikefab.sim.core_program import Core, Monitor, OutputPart, build_core
 from spikefab.sim.core_run import SimResult, run_core
@@ -181,16 +182,35 @@ def _monitors(design: Design, record: Sequence[str]) -> list[Monitor]:
         raise InputError(
             f"--record: no population {', '.join(map(repr, unknown))}; there are {', '.join(names)}"
         )
+    entries = design.manifest["layers"]
     return [
-        Monitor(
-            name=layer.name,
-            path=f"layer{k}.neurons",
-            n=int(design.manifest["layers"][k].get("places", layer.neuron.n)),
-            lanes=int(design.manifest["layers"][k]["row_lanes"]),
-            membrane_width=layer.neuron.membrane_width,
-            count_width=layer.neuron.count_width if layer.neuron.spiking else 0,
-            order=design.place_order(k),
-        )
-        for k, layer in enumerate(layers)
+        _monitor(k, layer, entry, design.place_order(k))
+        for k, (layer, entry) in enumerate(zip(layers, entries, strict=True))
         if layer.name in record
     ]
+
+
+def _monitor(k: int, layer: QLayer, entry: dict[str, Any], order: tuple[int, ...]) -> Monitor:
+    """One population's neuron array, or its part of one that several share."""
+    shared = entry.get("shared")
+    counts = layer.neuron.count_width if layer.neuron.spiking else 0
+    if shared:
+        first = int(shared["first_place"])
+        return Monitor(
+            name=layer.name,
+            path=f"{shared['module']}.neurons",
+            n=int(shared["places"]),
+            lanes=int(entry["row_lanes"]),
+            membrane_width=int(shared["membrane_width"]),
+            count_width=counts,
+            order=tuple(range(first, first + layer.neuron.n)),
+        )
+    return Monitor(
+        name=layer.name,
+        path=f"layer{k}.neurons",
+        n=int(entry.get("places", layer.neuron.n)),
+        lanes=int(entry["row_lanes"]),
+        membrane_width=layer.neuron.membrane_width,
+        count_width=counts,
+        order=order,
+    )

@@ -18,7 +18,8 @@ CURE = "less network"
 
 
 def core_of(sizes: list[int], target: str, lanes: int = 1) -> CoreParams:
-    return make_plan(make_network(sizes), target_budget(find_target(target)), lanes=lanes).core
+    budget = target_budget(find_target(target))
+    return make_plan(make_network(sizes), budget, lanes=lanes, share="never").core
 
 
 @pytest.mark.parametrize("name", ["up5k", "icebreaker", "ecp5-25f"])

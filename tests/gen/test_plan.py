@@ -72,9 +72,9 @@ def test_refused_lanes(asked: int | list[int], words: str) -> None:
 
 
 def check_auto(qnet: QNetwork, budget: Budget, rates: list[float] | None = None) -> Plan:
-    plan = make_plan(qnet, budget, rates=rates)
+    plan = make_plan(qnet, budget, rates=rates, share="never")
     assert plan.resources == estimate_core(plan.core, budget.family)
-    narrowest = make_plan(qnet, budget, lanes=1)
+    narrowest = make_plan(qnet, budget, lanes=1, share="never")
     fill = FILL[budget.family]
     fits = not replace(
         budget, lut=int(fill * budget.lut), ff=int(fill * budget.ff)
