@@ -23,7 +23,7 @@ def estimate_scatter(
     a visit's way to the adder, in cycles; `phases`: of layers that share the engine."""
     width = layer.lanes * layer.synapse.acc_width
     found = memory(width, layer.slots * layer.groups, family)
-    item = 2 + bits_for(layer.synapse.n_in) + layer.synapse.payload_width
+    item = 2 + bits_for(layer.synapse.n_in + len(phases)) + layer.synapse.payload_width
     found += estimate_queue(item, ScatterEngine.QUEUE, family)
     # The addition; a choice in front of it and one in front of the register; zero for a token.
     found += logic(family, adder(layer.synapse.acc_width, family) * layer.lanes)
