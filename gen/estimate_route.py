@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from spikefab.gen.cells import Resources, adder, bits_for, logic, memory
+from spikefab.gen.cells import Resources, adder, bits_for, logic, memory, rom
 from spikefab.hdl.core import needs_merge, port_delays
 from spikefab.hdl.delay import EventRing
 from spikefab.hdl.params import INPUT, CoreParams, PortParams, streams
@@ -67,7 +67,7 @@ def _ring(delays: list[int], family: str) -> Resources:
     address, place = bits_for(n), bits_for(top)
     held = 2 + address + 2 * place + bits_for(EventRing.words_of(n)) + fields + 8
     tables = 4 * adder(place + 1, family) + 4 * fields + address + 30
-    found = memory(fields, top, family) + memory(1 + place, n, family)
+    found = memory(fields, top, family) + rom(1 + place, n, family)
     return found + logic(family, tables, held, held)
 
 

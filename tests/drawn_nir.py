@@ -275,8 +275,10 @@ class _Maker:
             self._show(self.add(self._linear_like(shape), [end], shape))
 
     def _show(self, name: str) -> None:
+        """An Output, or two."""
         shape = self.drawn.shapes[name]
-        self.add(nir.Output(np.array(shape)), [name], shape)
+        for _ in range(self.pick([1, 1, 1, 2], "names")):
+            self.add(nir.Output(np.array(shape)), [name], shape)
 
     # Nodes without state.
 
@@ -446,6 +448,9 @@ class _Maker:
             )
         if kind in ("IF", "I"):
             fields["r"] = np.full(own, 1 / self.dt if factor == "tau/dt" else 1.0)
+        free = self.dialect.only_compares and not self.dialect.output_lag
+        if (free or kind == "Threshold") and self.one_in(3, "thresholds below 0"):
+            fields["v_threshold"] = self._some([0.5, 0.25, 0.0, -0.25], own)
         if kind == "Threshold":
             return nir.Threshold(fields["v_threshold"])
         make = getattr(nir, kind)
