@@ -58,6 +58,7 @@ PACKED = [
     Packed(make=networks.late_synapses, family="ice40", lanes=4, cells=(2648, 2145, 10)),
     Packed(make=networks.late_neurons, family="ice40", lanes=4, cells=(2678, 2163, 5)),
     Packed(make=networks.branches, family="ice40", lanes=4, cells=(3800, 3096, 8)),
+    Packed(make=networks.channels, family="ice40", lanes=4, cells=(2024, 1091, 33)),
 ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conv_networks import chain, conv, dense, drawn, layer, mixed, network, skip
+from conv_networks import AROUND, chain, conv, dense, drawn, layer, mixed, network, skip
 from helpers import drive, from_items, to_items
 
 from spikefab.gen.cost import predict_cycles
@@ -34,6 +34,27 @@ def late() -> QNetwork:
     return replace(qnet, layers=tuple(layers))
 
 
+def eager() -> QNetwork:
+    """Maps of neurons of which many spike in every step; what pads the maps would, too."""
+    qnet = network(
+        (1, 5, 5),
+        layer("a", ("in", conv((1, 5, 5), 5, 3, padding=AROUND))),
+        layer("b", ("a", conv((5, 5, 5), 3, 2))),
+        layer("c", ("b", dense(5, 48))),
+    )
+    layers = []
+    for k, each in enumerate(qnet.layers):
+        thresholds = np.random.default_rng(k).integers(-60, 30, each.neuron.n)
+        neuron = replace(
+            each.neuron,
+            threshold=tuple(thresholds.tolist()),
+            reset="zero",
+            reset_time="next-before-leak" if k == 1 else "same",
+        )
+        layers.append(replace(each, neuron=neuron))
+    return replace(qnet, layers=tuple(layers))
+
+
 def run(made: Structure, x: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, list[int]]:
     """Spikes or membranes by number, and the cycle of each sample's first item."""
     items = to_items(made.to_addresses(x), None if seed is None else random.Random(seed))
@@ -45,7 +66,7 @@ def run(made: Structure, x: np.ndarray, seed: int | None = None) -> tuple[np.nda
     return made.to_numbers(found[int(made.core.output_width > 0)]), firsts
 
 
-@pytest.mark.parametrize("make", [chain, skip, mixed, late])
+@pytest.mark.parametrize("make", [chain, skip, mixed, late, eager])
 @pytest.mark.parametrize("lanes", [3, 16])
 def test_golden_is_rtl_and_cycles_are_predicted(make: object, lanes: int) -> None:
     qnet: QNetwork = make()  # type: ignore[operator]

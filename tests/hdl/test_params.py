@@ -104,7 +104,7 @@ def test_accumulators_hold_the_whole_range(low: int, high: int, width: int) -> N
         ({"threshold": (3, 0, 2)}, "NeuronParams.threshold = 0: must be >= 1 membrane LSB; "
          "use more fraction bits"),
         ({"threshold": (0,), "reset": "zero", "count_width": 2}, "NeuronParams.threshold = 0: must "
-         "be >= 1 membrane LSB"),
+         "be >= 1 membrane LSB; use more fraction bits"),
         ({"threshold": (-(1 << 40) - 1,), "reset": "zero"}, "NeuronParams.threshold = "
          "-1099511627777: must be >= -2**40"),
         ({"v_init": (128,)}, "NeuronParams.v_init = 128: must be a signed 8-bit number; "
