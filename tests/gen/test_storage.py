@@ -60,7 +60,10 @@ def test_spram_where_block_ram_does_not_suffice() -> None:
     assert "block RAM does not suffice" in plan.storage_reasons[0]
     assert plan.resources.spram == 2
     # Not beyond what there is.
-    assert kept(make_plan(qnet, replace(UP5K, ram=45, spram=1), lanes=[8, 4, 2]))[0] == "block"
+    assert (
+        kept(make_plan(qnet, replace(UP5K, ram=45, spram=1), lanes=[8, 4, 2], share="never"))[0]
+        == "block"
+    )
 
 
 def test_more_lanes_with_spram() -> None:
@@ -91,7 +94,7 @@ def test_binary_weights_take_a_bit() -> None:
     )
     qnet = replace(qnet, layers=layers)
     for budget, storage in ((ECP5, "block"), (ECP5, "logic"), (ECP5, "lutram"), (UP5K, "spram")):
-        core = make_plan(qnet, budget, lanes=[32, 16], storage=storage).core
+        core = make_plan(qnet, budget, lanes=[32, 16], storage=storage, share="never").core
         assert [layer.word_width for layer in core.layers] == [32, 16]
     plan = make_plan(qnet, ECP5, lanes=[32, 16], storage="block")
     # 3,136 words of 32 bits: six blocks of 16,384 bits would hold 98,304 of the 100,352.
