@@ -346,10 +346,7 @@ class SpikeSerialiser(wiring.Component):
         # The queue hangs on it: as few levels as may be.
         whole = bits == 1 or self.params.graded  # an event takes all that a neuron has fired
         single = at_most_one(list(waiting))
-        if not whole and self.place is None:
-            single = rest == 0
-        elif not whole:
-            # Behind maps, whose engines' queues hang on it: without the subtractions.
+        if not whole:
             single &= ~Cat(count[1:] for count in counts).any()
         index = chosen(take, [Const(k, range(CHUNK)) for k in range(CHUNK)])
         address = held.base + index
