@@ -123,11 +123,15 @@ def test_verilog_equals_golden_in_any_order_of_events(
             np.testing.assert_array_equal(result.interval, predicted.interval)
 
 
-def test_a_layer_that_only_feeds_back_is_recorded_to_its_end(tmp_path: Path) -> None:
-    """Its last update comes after the output's last token."""
+@pytest.mark.parametrize("sources", [["front"], ["*back", "in"]])
+def test_a_layer_that_only_feeds_back_is_recorded_to_its_end(
+    sources: list[str], tmp_path: Path
+) -> None:
+    """Its last update comes after the output's last token; where it reads the input too, it may
+    even have to take the input's."""
     network = make_graph(
         {"in": 30},
-        {"front": (4, ["*back", "in"]), "back": (70, ["front"])},
+        {"front": (4, ["*back", "in"]), "back": (70, sources)},
         ["front"],
         threshold=(8,),
     )

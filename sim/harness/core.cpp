@@ -161,8 +161,10 @@ int main(int argc, char** argv) {
     uint64_t held_data = 0, reported = 0;
     int status = kGood;
 
-    // Streaming goes on until the sample behind the last one has begun.
-    while (out_sample < samples || (!alone && !pauses && in_sample <= samples && !first[samples])) {
+    // The output may have all of the last sample while a layer that only feeds back has yet to take
+    // its last token. Streaming goes on until the sample behind the last one has begun.
+    while (out_sample < samples || in_sample < samples ||
+           (!alone && !pauses && in_sample <= samples && !first[samples])) {
         const bool repeat = in_sample >= samples;
         const uint64_t source = repeat ? 0 : in_sample;
         bool valid = !(repeat && (alone || pauses)) && in_sample <= samples;
